@@ -1,0 +1,7 @@
+package langfuse
+
+import "net/http"
+
+const ingestionPath = "/api/public/ingestion"
+
+func (a *API) writeRoutes(mux *http.ServeMux) {}
