@@ -89,6 +89,16 @@ const (
 	parts         // how many there are
 )
 
+var partNames = [parts]string{"input", "output", "metadata", "trace input", "trace output", "trace metadata", "extra"}
+
+// String is the part as a text names it.
+func (p Part) String() string {
+	if p < parts {
+		return partNames[p]
+	}
+	return "unknown part"
+}
+
 // Parts is a set of parts.
 type Parts uint16
 
