@@ -147,7 +147,8 @@ func (f *Files) hold(p Place, kind Kind) (*file, error) {
 // its places fail with ErrGone; reads that had begun finish, and Remove waits
 // for them. A number that is not there is no error, so that a removal can be
 // repeated. A file that is written to, or not yet synced, is refused with
-// ErrBusy: rotate and sync first. The unlinking itself is not synced: after a
+// ErrBusy: rotate and sync first. That nobody is about to keep a place in it,
+// one just synced and not yet committed, the caller must know. The unlinking itself is not synced: after a
 // power cut the file may be back, for its owner to remove again at start.
 func (f *Files) Remove(number int64) error {
 	f.removing.Lock()

@@ -162,11 +162,6 @@ func TestTooLarge(t *testing.T) {
 	if _, err := f.Seal(1, sections); !errors.Is(err, body.ErrTooLarge) {
 		t.Errorf("seal of %d bytes: %v, want %v", len(huge), err, body.ErrTooLarge)
 	}
-	places := appendSync(t, f, huge[:body.MaxRaw])
-	got, err := f.Chunk(places[0], nil)
-	if err != nil || len(got) != body.MaxRaw {
-		t.Errorf("largest chunk: %d bytes, %v, want %d", len(got), err, body.MaxRaw)
-	}
 }
 
 func TestWrongPlaces(t *testing.T) {
