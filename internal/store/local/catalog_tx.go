@@ -1,0 +1,189 @@
+package local
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"iter"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/clewhq/clew/internal/domain"
+	"github.com/clewhq/clew/internal/store"
+)
+
+// catalogTx is store.Tx on one connection, between BEGIN and COMMIT.
+type catalogTx struct {
+	ctx      context.Context // of the transaction, which lives as long as f runs
+	conn     *sql.Conn
+	project  string
+	writable bool
+}
+
+// catalogPage is how many records a listing reads at a time: it must not hold
+// all of them, nor a statement while its caller writes.
+const catalogPage = 64
+
+var errCatalogView = errors.New("catalog: a view cannot write")
+
+// Get implements store.Tx.
+func (t *catalogTx) Get(kind, id string) (store.Record, error) {
+	r := store.Record{Kind: kind, ID: id}
+	err := t.conn.QueryRowContext(t.ctx, `SELECT value FROM records WHERE project = ? AND kind = ? AND id = ?`,
+		t.project, kind, id).Scan(&r.Value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return store.Record{}, domain.Errorf(domain.NotFound, "%s %s not found", kind, id)
+	}
+	if err != nil {
+		return store.Record{}, fmt.Errorf("catalog: get %s: %w", kind, err)
+	}
+	if err := t.keys(&r); err != nil {
+		return store.Record{}, err
+	}
+	return r, nil
+}
+
+// keys reads the keys of r.
+func (t *catalogTx) keys(r *store.Record) error {
+	rows, err := t.conn.QueryContext(t.ctx, `SELECT name, value, sort, uniq FROM keys
+		WHERE project = ? AND kind = ? AND id = ? ORDER BY name, value, sort`, t.project, r.Kind, r.ID)
+	if err != nil {
+		return fmt.Errorf("catalog: keys of %s: %w", r.Kind, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var k store.Key
+		if err := rows.Scan(&k.Name, &k.Value, &k.Sort, &k.Unique); err != nil {
+			return fmt.Errorf("catalog: keys of %s: %w", r.Kind, err)
+		}
+		r.Keys = append(r.Keys, k)
+	}
+	return rows.Err()
+}
+
+// Put implements store.Tx.
+func (t *catalogTx) Put(r store.Record) error {
+	if !t.writable {
+		return errCatalogView
+	}
+	value := r.Value
+	if value == nil {
+		value = []byte{}
+	}
+	if _, err := t.conn.ExecContext(t.ctx, `INSERT INTO records (project, kind, id, value) VALUES (?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET value = excluded.value`, t.project, r.Kind, r.ID, value); err != nil {
+		return fmt.Errorf("catalog: put %s: %w", r.Kind, err)
+	}
+	if err := t.dropKeys(r.Kind, r.ID); err != nil {
+		return err
+	}
+	for _, k := range r.Keys {
+		_, err := t.conn.ExecContext(t.ctx, `INSERT INTO keys (project, kind, name, value, sort, id, uniq)
+			VALUES (?, ?, ?, ?, ?, ?, ?)`, t.project, r.Kind, k.Name, k.Value, k.Sort, r.ID, k.Unique)
+		if catalogConflict(err) {
+			return domain.Errorf(domain.Conflict, "another %s has this %s already", r.Kind, k.Name)
+		}
+		if err != nil {
+			return fmt.Errorf("catalog: put %s: %w", r.Kind, err)
+		}
+	}
+	return nil
+}
+
+// Delete implements store.Tx.
+func (t *catalogTx) Delete(kind, id string) error {
+	if !t.writable {
+		return errCatalogView
+	}
+	if _, err := t.conn.ExecContext(t.ctx, `DELETE FROM records WHERE project = ? AND kind = ? AND id = ?`,
+		t.project, kind, id); err != nil {
+		return fmt.Errorf("catalog: delete %s: %w", kind, err)
+	}
+	return t.dropKeys(kind, id)
+}
+
+func (t *catalogTx) dropKeys(kind, id string) error {
+	if _, err := t.conn.ExecContext(t.ctx, `DELETE FROM keys WHERE project = ? AND kind = ? AND id = ?`,
+		t.project, kind, id); err != nil {
+		return fmt.Errorf("catalog: keys of %s: %w", kind, err)
+	}
+	return nil
+}
+
+// Find implements store.Tx.
+func (t *catalogTx) Find(kind, name, value, after string) iter.Seq2[store.Record, error] {
+	return func(yield func(store.Record, error) bool) {
+		sort := ""
+		if name != "" && after != "" {
+			err := t.conn.QueryRowContext(t.ctx, `SELECT sort FROM keys
+				WHERE project = ? AND kind = ? AND name = ? AND value = ? AND id = ?`,
+				t.project, kind, name, value, after).Scan(&sort)
+			if errors.Is(err, sql.ErrNoRows) {
+				err = domain.Errorf(domain.NotFound, "%s %s is no longer in the list", kind, after)
+			}
+			if err != nil {
+				yield(store.Record{}, err)
+				return
+			}
+		}
+		for {
+			page, sorts, err := t.page(kind, name, value, sort, after)
+			if err != nil {
+				yield(store.Record{}, fmt.Errorf("catalog: find %s: %w", kind, err))
+				return
+			}
+			for i := range page {
+				if err := t.keys(&page[i]); err != nil {
+					yield(store.Record{}, err)
+					return
+				}
+				if !yield(page[i], nil) {
+					return
+				}
+			}
+			if len(page) < catalogPage {
+				return
+			}
+			sort, after = sorts[len(sorts)-1], page[len(page)-1].ID
+		}
+	}
+}
+
+// page reads the next records after (sort, id), without their keys, and where
+// each stands in the order.
+func (t *catalogTx) page(kind, name, value, sort, id string) ([]store.Record, []string, error) {
+	var rows *sql.Rows
+	var err error
+	if name == "" {
+		rows, err = t.conn.QueryContext(t.ctx, `SELECT '', id, value FROM records
+			WHERE project = ? AND kind = ? AND id > ? ORDER BY id LIMIT ?`, t.project, kind, id, catalogPage)
+	} else {
+		rows, err = t.conn.QueryContext(t.ctx, `SELECT k.sort, k.id, r.value
+			FROM keys k JOIN records r ON r.project = k.project AND r.kind = k.kind AND r.id = k.id
+			WHERE k.project = ? AND k.kind = ? AND k.name = ? AND k.value = ? AND (k.sort, k.id) > (?, ?)
+			ORDER BY k.sort, k.id LIMIT ?`, t.project, kind, name, value, sort, id, catalogPage)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rows.Close()
+	var page []store.Record
+	var sorts []string
+	for rows.Next() {
+		r := store.Record{Kind: kind}
+		var s string
+		if err := rows.Scan(&s, &r.ID, &r.Value); err != nil {
+			return nil, nil, err
+		}
+		page, sorts = append(page, r), append(sorts, s)
+	}
+	return page, sorts, rows.Err()
+}
+
+// catalogConflict reports whether a Unique key was held by another record.
+func catalogConflict(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && (e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+}
