@@ -3,6 +3,7 @@ package langfuse
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"log/slog"
 	"maps"
@@ -13,13 +14,16 @@ import (
 	"time"
 
 	"github.com/clewhq/clew/internal/domain"
+	"github.com/clewhq/clew/internal/httpio"
+	"github.com/clewhq/clew/internal/ingest"
+	"github.com/clewhq/clew/internal/pricing"
 	"github.com/clewhq/clew/internal/store"
 )
 
 // Writer takes what a request says about one project. It returns once all that
 // it did not reject is durable and readable.
 type Writer interface {
-	Write(ctx context.Context, b *store.Batch) ([]rejection, error)
+	Write(ctx context.Context, b *store.Batch) ([]ingest.Rejection, error)
 }
 
 // Authenticator finds out who calls: domain.Unauthorized where nobody known does.
@@ -36,7 +40,7 @@ type Options struct {
 	Writer  Writer
 	Auth    Authenticator
 	Catalog *catalogRecords
-	Prices  *priceBook
+	Prices  *pricing.Book
 	Log     *slog.Logger     // nil: nothing is logged
 	MaxBody int64            // bytes after decompression; 0: DefaultMaxBody
 	Now     func() time.Time // nil: time.Now
@@ -50,12 +54,14 @@ type API struct {
 	writer  Writer
 	auth    Authenticator
 	catalog *catalogRecords
-	prices  *priceBook
+	prices  *pricing.Book
 	log     *slog.Logger
 	maxBody int64
 	now     func() time.Time
 	newID   func() string
 	version string
+
+	paths map[string]*pathRoutes // while Routes runs
 }
 
 // New makes an API of o.
@@ -79,8 +85,9 @@ func New(o Options) *API {
 	return a
 }
 
-// Routes registers every route of the API.
+// Routes registers every route of the API. It is called once.
 func (a *API) Routes(mux *http.ServeMux) {
+	a.paths = map[string]*pathRoutes{}
 	a.writeRoutes(mux)
 	a.readRoutes(mux)
 }
@@ -89,16 +96,14 @@ func (a *API) Routes(mux *http.ServeMux) {
 func newUUID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
+	return formatUUID(b)
+}
+
+// formatUUID is the UUID of version 4 with the random bits b.
+func formatUUID(b [16]byte) string {
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	const digits = "0123456789abcdef"
-	out := make([]byte, 0, 36)
-	for i, c := range b {
-		if i == 4 || i == 6 || i == 8 || i == 10 {
-			out = append(out, '-')
-		}
-		out = append(out, digits[c>>4], digits[c&15])
-	}
-	return string(out)
+	h := hex.EncodeToString(b[:])
+	return strings.Join([]string{h[:8], h[8:12], h[12:16], h[16:20], h[20:]}, "-")
 }
 
 // handler answers one request of a known caller. What it returns is turned
@@ -110,18 +115,21 @@ type handler func(w http.ResponseWriter, r *http.Request, p principal) error
 type access uint8
 
 const (
-	withSecret access = iota // a project's whole key pair
-	publicHalf               // the public half of a pair does too
+	toRead        access = iota // a project's whole key pair
+	toWriteTraces               // the same, and not one that only reads
+	toWriteScores               // the public half of a pair does too
+	perEvent                    // any key: each event is asked for itself
 )
 
-// handle registers the methods of a path. Any other method is answered 405
-// before anyone is asked for a key. The key must be a project's, with its
-// secret half. HEAD is served wherever GET is.
+// handle registers methods of a path, beside those it has already. Any other
+// method is answered 405 before anyone is asked for a key. The key must be a
+// project's, with its secret half. HEAD is served wherever GET is.
 func (a *API) handle(mux *http.ServeMux, path string, methods map[string]handler) {
-	a.register(mux, path, withSecret, methods)
+	a.handleAs(mux, path, toRead, methods)
 }
 
-func (a *API) register(mux *http.ServeMux, path string, need access, methods map[string]handler) {
+// handleAs is handle for routes that ask less of a key.
+func (a *API) handleAs(mux *http.ServeMux, path string, need access, methods map[string]handler) {
 	open := make(map[string]http.HandlerFunc, len(methods))
 	for m, h := range methods {
 		open[m] = func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, need, h) }
@@ -131,19 +139,34 @@ func (a *API) register(mux *http.ServeMux, path string, need access, methods map
 
 // handleOpen is handle for routes that ask for no key.
 func (a *API) handleOpen(mux *http.ServeMux, path string, methods map[string]http.HandlerFunc) {
-	allow := strings.Join(slices.Sorted(maps.Keys(methods)), ", ")
-	mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
-		h, found := methods[r.Method]
-		if !found && r.Method == http.MethodHead {
-			h, found = methods[http.MethodGet]
-		}
-		if !found {
-			w.Header().Set("Allow", allow)
-			writeJSON(w, http.StatusMethodNotAllowed, errorBody{"Method not allowed", "MethodNotAllowedError"})
-			return
-		}
-		h(w, r)
-	})
+	p, found := a.paths[path]
+	if !found {
+		p = &pathRoutes{methods: map[string]http.HandlerFunc{}}
+		a.paths[path] = p
+		mux.Handle(path, p)
+	}
+	maps.Copy(p.methods, methods)
+	p.allow = strings.Join(slices.Sorted(maps.Keys(p.methods)), ", ")
+}
+
+// pathRoutes is the methods of one path.
+type pathRoutes struct {
+	methods map[string]http.HandlerFunc
+	allow   string
+}
+
+// ServeHTTP implements http.Handler.
+func (p *pathRoutes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h, found := p.methods[r.Method]
+	if !found && r.Method == http.MethodHead {
+		h, found = p.methods[http.MethodGet]
+	}
+	if !found {
+		w.Header().Set("Allow", p.allow)
+		httpio.WriteJSON(w, http.StatusMethodNotAllowed, errorBody{"Method not allowed", "MethodNotAllowedError"})
+		return
+	}
+	h(w, r)
 }
 
 // serve finds the caller, runs h and answers for its error.
@@ -168,44 +191,40 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, need access, h handl
 
 // allowed checks the kind of key: every route here is about one project.
 func allowed(p principal, need access) error {
+	may := true
+	switch need {
+	case toRead:
+		may = p.CanRead()
+	case toWriteTraces:
+		may = p.CanWriteTraces()
+	case toWriteScores:
+		may = p.CanWriteScores()
+	}
 	switch {
 	case p.Project == "":
-		return domain.Errorf(domain.Forbidden, "Invalid credentials. Use an API key that belongs to a project.")
-	case need == withSecret && !p.CanRead():
-		return domain.Errorf(domain.Forbidden, "Access denied: this route needs the secret key too, with basic auth.")
+		return domain.Errorf(domain.Forbidden, "Access denied: this route needs an API key of a project.")
+	case !may:
+		return domain.Errorf(domain.Forbidden, "Access denied: this API key may not use this route. Send the public and the secret key with basic auth.")
 	}
 	return nil
 }
 
-// refuse answers a caller that is unknown or not allowed. Routes that SDKs
-// write to name the error beside the message; the others give only a message.
+// refuse answers a caller that is unknown or not allowed. Ingestion names the
+// error beside the message, the other routes give only a message.
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	e, isOurs := errors.AsType[*domain.Error](err)
-	body := errorBody{}
-	status := http.StatusServiceUnavailable
-	switch {
-	case isOurs && e.Code == domain.Unauthorized:
-		status, body = http.StatusUnauthorized, errorBody{e.Msg, "UnauthorizedError"}
-	case isOurs && e.Code == domain.Forbidden:
-		status, body = http.StatusForbidden, errorBody{e.Msg, "ForbiddenError"}
-	case domain.CodeOf(err) == domain.Canceled:
-		status, body = statusClientGone, errorBody{"Request canceled", "Canceled"}
+	switch domain.CodeOf(err) {
+	case domain.Unauthorized, domain.Forbidden, domain.Canceled:
 	default: // the keys can't be read: the caller may try again
 		a.logInternal(r, err)
-		body.Message = "Service Unavailable"
-		w.Header().Set("Retry-After", strconv.Itoa(defaultRetryAfter))
+		err = domain.Errorf(domain.Unavailable, "the keys can't be read")
+		httpio.RetryAfter(w, err)
 	}
-	if r.URL.Path != ingestionPath {
+	status, body := errorReply(err)
+	if r.URL.Path != ingestionPath || status == http.StatusServiceUnavailable {
 		body.Error = nil
 	}
-	writeJSON(w, status, body)
+	httpio.WriteJSON(w, status, body)
 }
-
-// defaultRetryAfter is the wait in seconds where an error asks for none.
-const defaultRetryAfter = 1
-
-// statusClientGone marks requests whose client went away, for logs and metrics.
-const statusClientGone = 499
 
 // errorBody is the body of most errors: Error is a text or a list of issues.
 type errorBody struct {
@@ -237,65 +256,59 @@ type limitDetails struct {
 // writeError answers with the status and body of err. It is the one place that
 // turns codes into the API's answers, and it logs what is our failure.
 func (a *API) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	if e, isOurs := errors.AsType[*domain.Error](err); isOurs {
-		if e.Code == domain.Busy {
-			a.writeBusy(w, e)
-			return
-		}
-		if e.Code == domain.Unavailable {
-			w.Header().Set("Retry-After", strconv.Itoa(retrySeconds(e.RetryAfter)))
-		}
-	}
-	if domain.CodeOf(err) == domain.Internal {
-		a.logInternal(r, err)
+	a.logInternal(r, err)
+	httpio.RetryAfter(w, err)
+	if e, isOurs := errors.AsType[*domain.Error](err); isOurs && e.Code == domain.Busy {
+		a.writeBusy(w, e)
+		return
 	}
 	status, body := errorReply(err)
-	writeJSON(w, status, body)
+	httpio.WriteJSON(w, status, body)
+}
+
+// errorNames is what the API calls the failures that it names.
+var errorNames = map[domain.Code]string{
+	domain.Invalid:      "InvalidRequestError",
+	domain.Unauthorized: "UnauthorizedError",
+	domain.Forbidden:    "ForbiddenError",
+	domain.NotFound:     "LangfuseNotFoundError",
+	domain.Conflict:     "LangfuseConflictError",
+	domain.TooLarge:     "PayloadTooLargeError",
+	domain.Busy:         "RateLimitError",
+	domain.Canceled:     "RequestCanceledError",
 }
 
 // errorReply is the status and body of every error but Busy.
 func errorReply(err error) (int, errorBody) {
+	code, msg := domain.CodeOf(err), "Request canceled"
 	e, isOurs := errors.AsType[*domain.Error](err)
-	if !isOurs {
-		e = &domain.Error{Code: domain.CodeOf(err), Msg: "Request canceled"}
+	if isOurs {
+		msg = e.Msg
 	}
-	switch e.Code {
-	case domain.Invalid:
-		if e.Field != "" {
-			return http.StatusBadRequest, errorBody{"Invalid request data", []issue{{"custom", e.Msg, issuePath(e.Field)}}}
-		}
-		return http.StatusBadRequest, errorBody{e.Msg, "InvalidRequestError"}
-	case domain.Unauthorized:
-		return http.StatusUnauthorized, errorBody{e.Msg, "UnauthorizedError"}
-	case domain.Forbidden:
-		return http.StatusForbidden, errorBody{e.Msg, "ForbiddenError"}
-	case domain.NotFound:
-		return http.StatusNotFound, errorBody{e.Msg, "LangfuseNotFoundError"}
-	case domain.Conflict:
-		return http.StatusConflict, errorBody{e.Msg, "LangfuseConflictError"}
-	case domain.TooLarge:
-		return http.StatusRequestEntityTooLarge, errorBody{e.Msg, "PayloadTooLargeError"}
-	case domain.Busy:
-		return http.StatusTooManyRequests, errorBody{e.Msg, "RateLimitError"}
-	case domain.Unavailable:
-		return http.StatusServiceUnavailable, errorBody{"Service Unavailable", e.Msg}
-	case domain.Canceled:
-		return statusClientGone, errorBody{e.Msg, "Canceled"}
+	switch {
+	case code == domain.Internal:
+		return httpio.Status(code), errorBody{"Internal Server Error", "InternalServerError"}
+	case code == domain.Unavailable:
+		return httpio.Status(code), errorBody{"Service Unavailable", msg}
+	case code == domain.Invalid && e.Field != "":
+		return httpio.Status(code), errorBody{invalidData, []issue{{"custom", msg, issuePath(e.Field)}}}
 	}
-	return http.StatusInternalServerError, errorBody{"Internal Server Error", "internal error"}
+	return httpio.Status(code), errorBody{msg, errorNames[code]}
 }
+
+// invalidData is the message of every answer to a field that breaks its rule.
+const invalidData = "Invalid request data"
 
 // writeBusy answers that a queue is full, in the shape of a rate limit, which
 // every SDK waits for and retries.
 func (a *API) writeBusy(w http.ResponseWriter, e *domain.Error) {
-	after := retrySeconds(e.RetryAfter)
+	after := max(1, int((e.RetryAfter+time.Second-1)/time.Second))
 	reset := a.now().Add(time.Duration(after) * time.Second).UTC()
 	h := w.Header()
-	h.Set("Retry-After", strconv.Itoa(after))
 	h.Set("X-RateLimit-Limit", "0")
 	h.Set("X-RateLimit-Remaining", "0")
 	h.Set("X-RateLimit-Reset", reset.Format(http.TimeFormat))
-	writeJSON(w, http.StatusTooManyRequests, limitBody{
+	httpio.WriteJSON(w, http.StatusTooManyRequests, limitBody{
 		Message: e.Msg, Code: "rate_limited",
 		Details: limitDetails{RetryAfterSeconds: after, ResetAt: reset.Format(timeLayout)},
 	})
@@ -303,11 +316,6 @@ func (a *API) writeBusy(w http.ResponseWriter, e *domain.Error) {
 
 // timeLayout is how the API writes times: UTC in milliseconds.
 const timeLayout = "2006-01-02T15:04:05.000Z"
-
-// retrySeconds is a wait in whole seconds, at least one.
-func retrySeconds(d time.Duration) int {
-	return max(defaultRetryAfter, int((d+time.Second-1)/time.Second))
-}
 
 // issuePath splits the path of a field; what looks like an index is one.
 func issuePath(field string) []any {
