@@ -21,12 +21,13 @@ type Item struct {
 // all of them merged by key, later ones winning; nothing from before a Replace.
 func FoldContent(items []Item) Content {
 	var c Content
-	for _, part := range winners(sorted(items)) {
-		for _, it := range part.items {
-			if isMerged(part.part) {
-				c[part.part] = MergeJSON(c[part.part], it.Content[part.part])
+	items = sorted(items)
+	for p := range parts {
+		for _, i := range winners(items, p) {
+			if isMerged(p) {
+				c[p] = MergeJSON(c[p], items[i].Content[p])
 			} else {
-				c[part.part] = it.Content[part.part]
+				c[p] = items[i].Content[p]
 			}
 		}
 	}
@@ -38,24 +39,26 @@ func FoldContent(items []Item) Content {
 func Compact(items []Item) []Item {
 	items = sorted(items)
 	used := make([]bool, len(items))
-	for _, part := range winners(items) {
-		for _, it := range part.items {
-			used[slices.IndexFunc(items, func(o Item) bool { return o.Stamp == it.Stamp })] = true
+	for p := range parts {
+		for _, i := range winners(items, p) {
+			used[i] = true
+		}
+	}
+	// The last Replace is kept even when it is empty: it holds back older
+	// writes that are still on their way.
+	for i := len(items) - 1; i >= 0; i-- {
+		if items[i].Stamp.Op == Replace {
+			used[i] = true
+			break
 		}
 	}
 	var out []Item
-	for i, it := range items {
-		if used[i] || it.Stamp.Op == Replace && !laterReplace(items[i+1:]) {
-			out = append(out, it)
+	for i := range items {
+		if used[i] {
+			out = append(out, items[i])
 		}
 	}
 	return out
-}
-
-// laterReplace reports whether a Replace is among items. The last one is kept
-// even when empty: it holds back older writes that are still on their way.
-func laterReplace(items []Item) bool {
-	return slices.ContainsFunc(items, func(it Item) bool { return it.Stamp.Op == Replace })
 }
 
 // isMerged reports whether a part folds by key rather than whole.
@@ -70,42 +73,30 @@ func sorted(items []Item) []Item {
 	return slices.CompactFunc(items, func(a, b Item) bool { return a.Stamp == b.Stamp })
 }
 
-// won is the items that decide one part, in order.
-type won struct {
-	part  Part
-	items []Item
-}
-
-// winners finds for each part the items that decide it.
-func winners(items []Item) []won {
-	var out []won
-	for p := range parts {
-		w := won{part: p}
-		best := -1
-		for i := range items {
-			it := &items[i]
-			if it.Stamp.Op == Replace {
-				w.items = w.items[:0]
-			}
-			if !it.Said.Has(p) && it.Stamp.Op != Replace {
-				continue
-			}
-			if isMerged(p) {
-				if it.Content[p].IsSet() {
-					w.items = append(w.items, *it)
-				}
-			} else if best < 0 || weightOf(it, p) >= weightOf(&items[best], p) {
-				best = i
-			}
+// winners is the indexes of the items that decide one part, in order: all of
+// them since the last Replace where the part is merged, else one at most.
+func winners(items []Item, p Part) []int {
+	var merged []int
+	best := -1
+	for i := range items {
+		it := &items[i]
+		if it.Stamp.Op == Replace {
+			merged = merged[:0]
+		} else if !it.Said.Has(p) {
+			continue
 		}
-		if best >= 0 {
-			w.items = append(w.items, items[best])
-		}
-		if len(w.items) > 0 {
-			out = append(out, w)
+		if isMerged(p) {
+			if it.Content[p].IsSet() {
+				merged = append(merged, i)
+			}
+		} else if best < 0 || weightOf(it, p) >= weightOf(&items[best], p) {
+			best = i
 		}
 	}
-	return out
+	if best >= 0 {
+		return []int{best}
+	}
+	return merged
 }
 
 // weightOf is how strongly an item speaks for a part: a Replace always in full.
@@ -118,12 +109,12 @@ func weightOf(it *Item, p Part) int {
 
 // MergeJSON merges two JSON objects deeply, b's leaves winning, and keeps the
 // order and spelling of what it does not merge. Where either is not an object,
-// b stands if it is set, else a.
+// b stands if it is set, else a. An array is a leaf, and so is null.
 func MergeJSON(a, b Body) Body {
 	if !b.IsSet() {
 		return a
 	}
-	if !isObject(a.Data) || !isObject(b.Data) {
+	if a.Kind != JSON || b.Kind != JSON || !isObject(a.Data) || !isObject(b.Data) {
 		return b
 	}
 	out, ok := mergeObjects(a.Data, b.Data, 0)
@@ -138,9 +129,12 @@ func isObject(raw []byte) bool { return len(raw) > 0 && raw[0] == '{' }
 // maxMergeDepth bounds the recursion; below it, the later object stands whole.
 const maxMergeDepth = 100
 
+// member is one member of a JSON object: its key decoded, to compare, and both
+// halves as they are spelled.
 type member struct {
-	key string
-	raw json.RawMessage
+	key    string
+	rawKey []byte
+	raw    json.RawMessage
 }
 
 func mergeObjects(a, b []byte, depth int) ([]byte, bool) {
@@ -177,8 +171,7 @@ func mergeObjects(a, b []byte, depth int) ([]byte, bool) {
 		if i > 0 {
 			out.WriteByte(',')
 		}
-		key, _ := json.Marshal(m.key) // a string always marshals
-		out.Write(key)
+		out.Write(m.rawKey)
 		out.WriteByte(':')
 		out.Write(m.raw)
 	}
@@ -196,11 +189,13 @@ func members(raw []byte) ([]member, bool) {
 	var out []member
 	at := map[string]int{}
 	for d.More() {
+		before := d.InputOffset()
 		t, err := d.Token()
 		key, isKey := t.(string)
 		if err != nil || !isKey {
 			return nil, false
 		}
+		rawKey := bytes.TrimLeft(raw[before:d.InputOffset()], ", \t\r\n")
 		var v json.RawMessage
 		if err := d.Decode(&v); err != nil {
 			return nil, false
@@ -210,7 +205,10 @@ func members(raw []byte) ([]member, bool) {
 			continue
 		}
 		at[key] = len(out)
-		out = append(out, member{key, v})
+		out = append(out, member{key, rawKey, v})
+	}
+	if _, err := d.Token(); err != nil { // the closing brace
+		return nil, false
 	}
 	return out, true
 }

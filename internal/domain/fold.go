@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"cmp"
 	"math/bits"
 	"slices"
 )
@@ -15,7 +16,7 @@ type Fold[E Observation | Trace | Score] struct {
 
 // Stamps tells which write won each field of a fold.
 type Stamps struct {
-	List []Stamp // the stamps in use, each once
+	List []Stamp // the stamps in use, each once, in their order
 	// Field holds for each field's bit 1 + the index in List of the stamp that
 	// won it; 0 where no write said it.
 	Field [32]uint16
@@ -49,10 +50,18 @@ type kind[E any] struct {
 	tags   func(e *E) *[]string
 }
 
-// FoldObservation folds w into f and reports whether anything changed.
+// MaxTags bounds the tags of one fold: of more, those said last stay, and of
+// those said at once the greater ones.
+const MaxTags = 1000
+
+// FoldObservation folds w into f and reports whether anything changed. The id,
+// and the form of the trace's id, stay those of the first that had them.
 func FoldObservation(f *Fold[Observation], w *Fold[Observation]) bool {
 	if f.Value.ID == "" {
-		f.Value.TraceID, f.Value.ID = w.Value.TraceID, w.Value.ID
+		f.Value.ID = w.Value.ID
+	}
+	if f.Value.TraceID == "" {
+		f.Value.TraceID = w.Value.TraceID
 	}
 	return merge(&observationKind, f, w)
 }
@@ -96,19 +105,20 @@ func (p *Patch[E]) Fold() Fold[E] {
 	if p.Stamp.Op == Replace {
 		f.Stamps.Reset = 1
 	}
-	if n := len(tagsOf(&f.Value)); n > 0 {
-		f.Stamps.Tags = slices.Repeat([]uint16{1}, n)
+	if tags := tagsOf(&f.Value); tags != nil && len(*tags) > 0 {
+		f.Stamps.Tags = slices.Repeat([]uint16{1}, len(*tags))
+		*tags, f.Stamps.Tags = boundTags(f.Stamps.List, *tags, f.Stamps.Tags)
 	}
 	return f
 }
 
-// tagsOf finds the tags of a value of any of the three kinds.
-func tagsOf[E any](e *E) []string {
+// tagsOf finds the tags of a value, nil for a kind that has none.
+func tagsOf[E any](e *E) *[]string {
 	switch v := any(e).(type) {
 	case *Observation:
-		return v.Tags
+		return &v.Tags
 	case *Trace:
-		return v.Tags
+		return &v.Tags
 	}
 	return nil
 }
@@ -116,6 +126,7 @@ func tagsOf[E any](e *E) []string {
 // merge folds w into f by the rules of k.
 func merge[E Observation | Trace | Score](k *kind[E], f, w *Fold[E]) bool {
 	changed := false
+	known := len(f.Stamps.List)
 	for i := range k.fields {
 		if w.Stamps.Field[i] == 0 || i == k.union {
 			continue
@@ -133,7 +144,7 @@ func merge[E Observation | Trace | Score](k *kind[E], f, w *Fold[E]) bool {
 	if k.union >= 0 && mergeTags(k, f, w) {
 		changed = true
 	}
-	if changed {
+	if changed || len(f.Stamps.List) != known {
 		f.Stamps.compact()
 	}
 	return changed
@@ -160,17 +171,9 @@ func (x *field[E]) beats(w, f *E, ws, fs Stamp) bool {
 
 // mergeTags unites the tags of both that no later Replace left out.
 func mergeTags[E Observation | Trace | Score](k *kind[E], f, w *Fold[E]) bool {
-	changed := false
-	if w.Stamps.Field[k.union] != 0 && f.Stamps.Field[k.union] == 0 {
-		f.Stamps.Field[k.union] = f.Stamps.index(w.Stamps.List[w.Stamps.Field[k.union]-1])
+	changed := f.Stamps.raise(&f.Stamps.Field[k.union], &w.Stamps, w.Stamps.Field[k.union])
+	if f.Stamps.raise(&f.Stamps.Reset, &w.Stamps, w.Stamps.Reset) {
 		changed = true
-	}
-	if r := w.Stamps.Reset; r != 0 {
-		s := w.Stamps.List[r-1]
-		if f.Stamps.Reset == 0 || s.Compare(f.Stamps.List[f.Stamps.Reset-1]) > 0 {
-			f.Stamps.Reset = f.Stamps.index(s)
-			changed = true
-		}
 	}
 	tags, from := k.tags(&f.Value), *k.tags(&w.Value)
 	var out []string
@@ -198,10 +201,44 @@ func mergeTags[E Observation | Trace | Score](k *kind[E], f, w *Fold[E]) bool {
 			j++
 		}
 	}
+	out, marks = boundTags(f.Stamps.List, out, marks)
 	if !slices.Equal(out, *tags) || !slices.Equal(marks, f.Stamps.Tags) {
 		*tags, f.Stamps.Tags, changed = out, marks, true
 	}
 	return changed
+}
+
+// boundTags drops the tags over MaxTags: those with the least (stamp, tag). A
+// tag's stamp only ever rises, so whatever is dropped here is dropped in every
+// other order of the writes too.
+func boundTags(list []Stamp, tags []string, marks []uint16) ([]string, []uint16) {
+	if len(tags) <= MaxTags {
+		return tags, marks
+	}
+	order := make([]int, len(tags))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(list[marks[b]-1].Compare(list[marks[a]-1]), cmp.Compare(tags[b], tags[a]))
+	})
+	order = order[:MaxTags]
+	slices.Sort(order) // back into the order of the tags
+	outTags, outMarks := make([]string, MaxTags), make([]uint16, MaxTags)
+	for i, at := range order {
+		outTags[i], outMarks[i] = tags[at], marks[at]
+	}
+	return outTags, outMarks
+}
+
+// raise moves the reference at to the stamp that w's reference from names, if
+// that is the later one, and reports whether it was.
+func (s *Stamps) raise(at *uint16, w *Stamps, from uint16) bool {
+	if from == 0 || *at != 0 && w.List[from-1].Compare(s.List[*at-1]) <= 0 {
+		return false
+	}
+	*at = s.index(w.List[from-1])
+	return true
 }
 
 // index is 1 + the place of s in the list, where it is added if it is new. A
@@ -216,23 +253,25 @@ func (s *Stamps) index(t Stamp) uint16 {
 	return uint16(len(s.List))
 }
 
-// compact drops the stamps that nothing refers to any more.
+// compact drops the stamps that nothing refers to any more and puts the others
+// in order, so that equal folds are equal values.
 func (s *Stamps) compact() {
-	moved := make([]uint16, len(s.List)+1)
-	s.each(func(at *uint16) { moved[*at] = 1 })
-	var kept []Stamp
-	for i, t := range s.List {
-		if moved[i+1] != 0 {
-			kept = append(kept, t)
-			moved[i+1] = uint16(len(kept))
+	used := make([]bool, len(s.List)+1)
+	s.each(func(at *uint16) { used[*at] = true })
+	var kept []uint16
+	for i := range s.List {
+		if used[i+1] {
+			kept = append(kept, uint16(i+1))
 		}
 	}
-	if len(kept) == len(s.List) {
-		return
+	slices.SortFunc(kept, func(a, b uint16) int { return s.List[a-1].Compare(s.List[b-1]) })
+	moved := make([]uint16, len(s.List)+1)
+	list := make([]Stamp, len(kept))
+	for i, at := range kept {
+		list[i], moved[at] = s.List[at-1], uint16(i+1)
 	}
-	moved[0] = 0
 	s.each(func(at *uint16) { *at = moved[*at] })
-	s.List = kept
+	s.List = list
 }
 
 // each calls f with every reference into the list.

@@ -135,8 +135,9 @@ const (
 // AllParts is every body, as a Replace says it.
 const AllParts Parts = 1<<parts - 1
 
-// Sealed is the observation patch p with the hash of all that it says in its
-// stamp. A Replace is made to say every field and body.
+// SealObservation puts the hash of all that p says into its stamp. A Replace is
+// made to say every field and body first. A patch is sealed once it has its
+// final form, before it is stored.
 func SealObservation(p *ObservationPatch) {
 	if p.Stamp.Op == Replace {
 		p.Said, p.Parts = AllObservationFields, AllParts
@@ -150,16 +151,19 @@ func SealObservation(p *ObservationPatch) {
 	h.uint(uint64(o.Level))
 	h.texts(o.StatusMessage, o.Version, o.Environment, o.Model)
 	h.bytes(o.ModelParameters)
+	h.uint(uint64(len(o.ProvidedUsage)))
 	for _, c := range o.ProvidedUsage {
 		h.texts(c.Key)
 		h.uint(uint64(c.Units))
 	}
+	h.uint(uint64(len(o.ProvidedCost)))
 	for _, c := range o.ProvidedCost {
 		h.texts(c.Key)
 		h.uint(uint64(c.Amount))
 	}
 	h.texts(o.PromptName)
 	h.uint(uint64(o.PromptVersion.Value), flag(o.PromptVersion.Set))
+	h.uint(uint64(len(o.PriceAttributes)))
 	for _, a := range o.PriceAttributes {
 		h.texts(a.Key, a.Value)
 	}
@@ -169,13 +173,17 @@ func SealObservation(p *ObservationPatch) {
 		x.ItemMetadata, x.ItemExpectedOutput, x.RootObservationID)
 	h.texts(o.TraceName, o.UserID, o.SessionID, o.Release)
 	h.uint(flag(o.Public.Value), flag(o.Public.Set), flag(o.AppRoot))
+	h.uint(uint64(len(o.Tags)))
 	h.texts(o.Tags...)
 	h.content(&p.Content)
 	p.Stamp.Hash = h.sum()
 }
 
-// SealTrace puts the hash of all that p says into its stamp.
+// SealTrace is SealObservation for what is said of a trace itself.
 func SealTrace(p *TracePatch) {
+	if p.Stamp.Op == Replace {
+		p.Said, p.Parts = AllTraceFields, AllParts
+	}
 	h := newHasher()
 	t := &p.Value
 	h.texts(t.ID)
@@ -183,13 +191,17 @@ func SealTrace(p *TracePatch) {
 	h.times(t.Timestamp)
 	h.texts(t.Name, t.UserID, t.SessionID, t.Release, t.Version, t.Environment)
 	h.uint(flag(t.Public.Value), flag(t.Public.Set))
+	h.uint(uint64(len(t.Tags)))
 	h.texts(t.Tags...)
 	h.content(&p.Content)
 	p.Stamp.Hash = h.sum()
 }
 
-// SealScore puts the hash of all that p says into its stamp.
+// SealScore is SealObservation for a score.
 func SealScore(p *ScorePatch) {
+	if p.Stamp.Op == Replace {
+		p.Said = AllScoreFields
+	}
 	h := newHasher()
 	s := &p.Value
 	h.uint(uint64(p.Said))
@@ -202,8 +214,8 @@ func SealScore(p *ScorePatch) {
 	p.Stamp.Hash = h.sum()
 }
 
-// hasher digests the values of a patch, each with its length, so that two
-// different patches never give the same bytes.
+// hasher digests the values of a patch, each text and list with its length, so
+// that two different patches never give the same bytes.
 type hasher struct {
 	d   *xxhash.Digest
 	buf []byte

@@ -15,7 +15,7 @@ import (
 type Rollup struct {
 	Totals Totals
 
-	earliest  pick // its environment, and the root where there is no other
+	earliest  earliest
 	firstRoot pick
 	lastRoot  pick // its name
 	name      pick
@@ -25,7 +25,17 @@ type Rollup struct {
 	version   pick
 	public    int64
 	tags      map[string]int64
-	parts     Parts
+	parts     [parts]int64 // observations that said the part
+}
+
+// earliest is the least observation by (start, id): the trace's environment,
+// and its root where there is no other.
+type earliest struct {
+	start       int64
+	id          string
+	environment string
+	name        string
+	set         bool
 }
 
 // pick is the observation that decides a field, and the value it gives.
@@ -55,8 +65,8 @@ func (r *Rollup) Add(o *Observation) {
 	if end := latest(o); !r.Totals.End.set || end.ns > r.Totals.End.ns {
 		r.Totals.End = end
 	}
-	if !r.earliest.set || o.Start.ns < r.earliest.start || o.Start.ns == r.earliest.start && o.ID < r.earliest.id {
-		r.earliest = pick{o.Start.ns, o.ID, o.Environment + "\x00" + o.Name, true}
+	if e := &r.earliest; !e.set || o.Start.ns < e.start || o.Start.ns == e.start && o.ID < e.id {
+		*e = earliest{o.Start.ns, o.ID, o.Environment, o.Name, true}
 	}
 	if o.IsRoot() {
 		r.firstRoot.offer(o, o.ID, false)
@@ -76,17 +86,28 @@ func (r *Rollup) Add(o *Observation) {
 		}
 		r.tags[t]++
 	}
-	r.parts |= o.Parts
+	r.countParts(o, 1)
+}
+
+func (r *Rollup) countParts(o *Observation, sign int64) {
+	for p := range parts {
+		if o.Parts.Has(p) {
+			r.parts[p] += sign
+		}
+	}
 }
 
 // Remove counts o out, which Add counted in with the same fields. It reports
-// false where o held a deciding value: the rollup is then of no use and must be
-// gathered anew from the observations that remain.
+// false where o held a deciding value: the rollup then still counts o, and must
+// be gathered anew from the observations that remain.
 func (r *Rollup) Remove(o *Observation) bool {
 	if o.Start == r.Totals.Start || latest(o) == r.Totals.End {
 		return false
 	}
-	for _, p := range []*pick{&r.earliest, &r.firstRoot, &r.lastRoot, &r.name, &r.user, &r.session, &r.release, &r.version} {
+	if r.earliest.id == o.ID {
+		return false
+	}
+	for _, p := range []*pick{&r.firstRoot, &r.lastRoot, &r.name, &r.user, &r.session, &r.release, &r.version} {
 		if p.set && p.id == o.ID {
 			return false
 		}
@@ -100,6 +121,7 @@ func (r *Rollup) Remove(o *Observation) bool {
 			delete(r.tags, t)
 		}
 	}
+	r.countParts(o, -1)
 	return true
 }
 
@@ -138,25 +160,16 @@ func (r *Rollup) RootID() string {
 func (r *Rollup) Trace(own Trace) Trace {
 	t := own
 	t.Totals = r.Totals
-	environment, earliestName := "", ""
-	if r.earliest.set {
-		for i := range len(r.earliest.value) {
-			if r.earliest.value[i] == 0 {
-				environment, earliestName = r.earliest.value[:i], r.earliest.value[i+1:]
-				break
-			}
-		}
-	}
 	rootName := r.lastRoot.value
 	if !r.firstRoot.set {
-		rootName = earliestName
+		rootName = r.earliest.name
 	}
 	t.Name = firstText(t.Name, r.name.value, rootName)
 	t.UserID = firstText(t.UserID, r.user.value)
 	t.SessionID = firstText(t.SessionID, r.session.value)
 	t.Release = firstText(t.Release, r.release.value)
 	t.Version = firstText(t.Version, r.version.value)
-	t.Environment = firstText(t.Environment, environment, DefaultEnvironment)
+	t.Environment = firstText(t.Environment, r.earliest.environment, DefaultEnvironment)
 	if !t.Public.Set && r.public > 0 {
 		t.Public = Some(true)
 	}
@@ -168,7 +181,11 @@ func (r *Rollup) Trace(own Trace) Trace {
 	if !t.Timestamp.set {
 		t.Timestamp = r.Totals.Start
 	}
-	t.Parts |= r.parts
+	for p, n := range r.parts {
+		if n > 0 {
+			t.Parts = t.Parts.With(Part(p))
+		}
+	}
 	return t
 }
 

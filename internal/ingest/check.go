@@ -14,7 +14,7 @@ const (
 	maxID   = 800      // characters of an id, as in Langfuse's API
 	maxBody = 64 << 20 // bytes of one body: the largest request
 	maxText = 1 << 20  // bytes of one text field beside the bodies
-	maxTags = 1000     // as many as a fold keeps
+
 )
 
 // prepare checks, cleans and seals every patch of b and keeps the good ones.
@@ -237,7 +237,7 @@ func tags(in []string) []string {
 	}
 	slices.Sort(out)
 	out = slices.Compact(out)
-	return out[:min(len(out), maxTags)]
+	return out[max(0, len(out)-domain.MaxTags):]
 }
 
 func tooLarge(field string, got, limit int) *domain.Error {

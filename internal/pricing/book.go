@@ -39,7 +39,8 @@ func NewBook() *Book {
 // SetProject adds a version of a project's own definitions, all of them, which
 // holds for observations committed at or after from; an unset from means ever
 // since. Versions count from 1. Setting a version again replaces it. A broken
-// definition is domain.Invalid and changes nothing.
+// definition is domain.Invalid and changes nothing. The definitions belong to
+// the book from then on.
 func (b *Book) SetProject(project string, defs []Definition, from domain.Time, version int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

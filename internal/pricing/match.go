@@ -1,6 +1,7 @@
 package pricing
 
 import (
+	"bytes"
 	"cmp"
 	"hash/maphash"
 	"reflect"
@@ -197,10 +198,8 @@ func (c *condition) holds(o *domain.Observation, u domain.Usage) bool {
 	if c.IsUsage() {
 		return c.Operator.holds(float64(c.units(u)), c.Value)
 	}
-	if c.Source != Metadata {
-		if v, ok := parameter(o.ModelParameters, c.Key); ok && slices.Contains(c.Values, v) {
-			return true
-		}
+	if c.Source != Metadata && hasParameter(o.ModelParameters, c.Key, c.Values) {
+		return true
 	}
 	if c.Source != ModelParameters {
 		for _, a := range o.PriceAttributes {
@@ -252,23 +251,23 @@ func (op Operator) holds(a, b float64) bool {
 	return false
 }
 
-// parameter is the value of a top-level key of model parameters as text: that
-// of a string, else the JSON as it stands.
-func parameter(raw []byte, key string) (text string, found bool) {
-	if !strings.Contains(string(raw), key) { // no copy is made here
-		return "", false
+// hasParameter reports whether a top-level key of model parameters has one of
+// the values: the text of a string, else the JSON as it stands.
+func hasParameter(raw []byte, key string, values []string) (found bool) {
+	if !bytes.Contains(raw, []byte(key)) && bytes.IndexByte(raw, '\\') < 0 {
+		return false // the usual case, told much faster
 	}
 	eachMember(raw, func(k, value []byte) bool {
 		if string(k) != key {
 			return true
 		}
-		text, found = string(value), true
 		if value[0] == '"' {
-			text = string(unquote(value))
+			value = unquote(value)
 		}
-		return true
+		found = slices.ContainsFunc(values, func(v string) bool { return v == string(value) })
+		return true // of a key that comes twice the last one counts
 	})
-	return text, found
+	return found
 }
 
 // attributes are the metadata keys that any tier of the list asks for.
@@ -283,4 +282,3 @@ func (l *list) attributes(add func(key string)) {
 		}
 	}
 }
-

@@ -88,7 +88,8 @@ func (r *Rate) UnmarshalJSON(raw []byte) error {
 }
 
 // MoneyFromText reads dollars from decimal text in the notation of JSON
-// numbers, rounded half away from zero to a picodollar and cut to ±Max.
+// numbers, rounded half away from zero to a picodollar and cut to ±Max. No cost
+// is negative: who reads one drops what is.
 func MoneyFromText(text string) (domain.Money, bool) {
 	d, ok := parseDecimal(text)
 	if !ok {
