@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/clewhq/clew/internal/domain"
@@ -60,6 +61,8 @@ type API struct {
 	now     func() time.Time
 	newID   func() string
 	version string
+
+	stopping atomic.Bool // readiness says no
 
 	paths map[string]*pathRoutes // while Routes runs
 }
