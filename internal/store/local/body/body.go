@@ -20,9 +20,10 @@ import (
 )
 
 var (
-	// ErrGone says that the file of a place was removed. Bytes that are still
-	// wanted have moved by then: look the place up again, once.
-	ErrGone = errors.New("body: file is gone")
+	// ErrGone says that the file of a place was removed, or the bytes there
+	// erased. Bytes that are still wanted have moved by then: look the place up
+	// again, once.
+	ErrGone = errors.New("body: gone")
 	// ErrCorrupt says that the bytes at a place are not what was written
 	// there: a wrong place, a damaged file, or one that was cut short.
 	ErrCorrupt = errors.New("body: damaged")

@@ -17,8 +17,9 @@ const (
 	headLen       = frameLen + maxSections*entryLen // all that says where sections lie
 	maxFrame      = headLen + MaxRaw
 
-	typeChunk = 1
-	typeBlock = 2
+	typeChunk  = 1
+	typeBlock  = 2
+	typeErased = 3 // what Erase leaves of either
 
 	codecStored = 0
 	codecS2     = 1
@@ -163,6 +164,8 @@ func parseBlock(head []byte, p Place) (parts [maxSections]part, n int, err error
 	n = int(h.arg)
 	end := frameLen + n*entryLen
 	switch {
+	case h.typ == typeErased:
+		return parts, 0, fmt.Errorf("%w: erased", ErrGone)
 	case h.typ != typeBlock:
 		return parts, 0, fmt.Errorf("%w: frame of type %d is no block", ErrCorrupt, h.typ)
 	case int64(h.size)+frameLen != p.Len:

@@ -124,6 +124,8 @@ func (p *pools) chunk(dst, b []byte, at Place) ([]byte, error) {
 	}
 	body := b[frameLen:]
 	switch {
+	case h.typ == typeErased:
+		return nil, fmt.Errorf("%w: erased", ErrGone)
 	case h.typ != typeChunk:
 		return nil, fmt.Errorf("%w: frame of type %d is no chunk", ErrCorrupt, h.typ)
 	case int(h.size) != len(body):

@@ -1,0 +1,84 @@
+package local
+
+import (
+	"container/list"
+
+	"github.com/clewhq/clew/internal/domain"
+)
+
+// traceRef names a trace within the store.
+type traceRef struct {
+	pid int64
+	key string
+}
+
+// liveTrace is what the writer knows of a trace it wrote to of late: enough to
+// add observations without reading any.
+type liveTrace struct {
+	traceRef
+	tid    int64
+	id     string // as its first writer wrote it
+	rows   map[string]int64
+	rollup domain.Rollup
+	own    domain.Fold[domain.Trace] // Value.Parts: of its own items
+
+	created, updated int64
+	nextSeq, nextHot int64
+	stored           bool // has a row in the database
+
+	// In the running group:
+	touched bool // the group looked at it
+	dirty   bool // and changes it
+	stale   bool // the rollup must be gathered anew
+	chunk   []byte
+}
+
+// recent holds the traces written to last, bounded by how many observations
+// they have together.
+type recent struct {
+	traces map[traceRef]*list.Element
+	order  *list.List // of *liveTrace, the latest in front
+	rows   int
+}
+
+// maxRecentRows bounds the memory of recent to some ten megabytes.
+const maxRecentRows = 50_000
+
+func newRecent() *recent {
+	return &recent{traces: map[traceRef]*list.Element{}, order: list.New()}
+}
+
+func (r *recent) get(ref traceRef) *liveTrace {
+	e := r.traces[ref]
+	if e == nil {
+		return nil
+	}
+	r.order.MoveToFront(e)
+	return e.Value.(*liveTrace)
+}
+
+func (r *recent) add(lt *liveTrace) { r.traces[lt.traceRef] = r.order.PushFront(lt) }
+
+func (r *recent) remove(ref traceRef) {
+	if e := r.traces[ref]; e != nil {
+		r.order.Remove(e)
+		delete(r.traces, ref)
+	}
+}
+
+// trim forgets the traces written to longest ago. It is called between groups.
+func (r *recent) trim() {
+	if r.rows = 0; r.order.Len() == 0 {
+		return
+	}
+	for e := r.order.Front(); e != nil; {
+		lt, next := e.Value.(*liveTrace), e.Next()
+		if r.rows += len(lt.rows) + 1; r.rows > maxRecentRows && e != r.order.Front() {
+			r.order.Remove(e)
+			delete(r.traces, lt.traceRef)
+		}
+		e = next
+	}
+}
+
+func (r *recent) clear() { *r = *newRecent() }

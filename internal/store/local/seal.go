@@ -1,0 +1,380 @@
+package local
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/clewhq/clew/internal/domain"
+	"github.com/clewhq/clew/internal/store/local/body"
+)
+
+const (
+	// blockBytes is how many bytes of items a block takes before it is closed:
+	// the most that a reader of a small trace has to unpack.
+	blockBytes = 1 << 20
+	// jobBytes is how many bytes one sealing job puts into blocks; it bounds
+	// how long the commit that ends the job keeps writers waiting.
+	jobBytes = 4 << 20
+	// jobTraces bounds a job of many tiny traces likewise.
+	jobTraces = 256
+	// maxSealings is how many sealings of one trace lie side by side before
+	// they are merged, even where a large trace makes that dear.
+	maxSealings = 4
+)
+
+// sealing is one job: it moves the bodies of quiet traces from the hot log into
+// blocks, without holding up the writer but for the commit at its end.
+type sealing struct {
+	s      *Store
+	day    int32
+	traces []*sealedTrace
+	blocks []sealedBlock
+
+	block   []byte // records of the block being filled
+	records []record
+	rec     []byte // items of the record being filled
+}
+
+// sealedTrace is a trace of the job, as it was when the job began.
+type sealedTrace struct {
+	tid   int64
+	gen   int64    // the number of this sealing among the trace's own
+	take  []source // what the new blocks stand in for
+	order []string // observation ids in the order they are read in; "" is the trace itself
+}
+
+// record is one trace's items in a block.
+type record struct {
+	t   *sealedTrace
+	raw int64
+}
+
+type sealedBlock struct {
+	place   body.Place
+	records []record
+}
+
+// sealSome seals the bodies of some traces that were quiet for that long and
+// returns how many traces it saw to.
+func (s *Store) sealSome(ctx context.Context, quiet time.Duration) (int, error) {
+	now := s.opts.Now()
+	s.mu.Lock()
+	due := s.hot.due(now.UnixNano(), int64(quiet), jobTraces)
+	s.mu.Unlock()
+	if len(due) == 0 {
+		return 0, nil
+	}
+	j := &sealing{s: s, day: int32(max(0, now.Unix()) / 86400)}
+	if err := j.plan(ctx, due); err != nil {
+		return 0, err
+	}
+	for _, t := range j.traces {
+		if err := j.add(ctx, t); err != nil {
+			return 0, fmt.Errorf("seal trace %d: %w", t.tid, err)
+		}
+	}
+	if err := j.closeBlock(); err != nil {
+		return 0, err
+	}
+	if err := s.bodies.SyncSealed(); err != nil {
+		return 0, err
+	}
+	return len(j.traces), j.commit()
+}
+
+// plan reads what the job needs to know of the traces, as many of them as its
+// size allows and at least one.
+func (j *sealing) plan(ctx context.Context, due []int64) error {
+	return j.s.reads.read(ctx, func(c *sqlConn) error {
+		size := int64(0)
+		for _, tid := range due {
+			sources, err := traceSources(c, tid)
+			if err != nil {
+				return err
+			}
+			t := &sealedTrace{tid: tid}
+			t.choose(sources)
+			for _, src := range t.take {
+				// A hot chunk's size unpacked is not known: some three times its bytes.
+				size += max(src.raw, 3*src.place.Len)
+			}
+			if len(j.traces) > 0 && size > jobBytes {
+				return nil
+			}
+			if err := t.readOrder(c); err != nil {
+				return err
+			}
+			j.traces = append(j.traces, t)
+		}
+		return nil
+	})
+}
+
+// choose picks what a sealing takes in: all of the trace, so that its blocks
+// hold it in order; but only the new chunks where the blocks are many times
+// larger, for a late write must not cost the writing of a huge trace again.
+func (t *sealedTrace) choose(sources []source) {
+	var hot []source
+	var sealed, fresh int64
+	gens := map[int64]bool{}
+	for _, src := range sources {
+		if src.hot {
+			hot = append(hot, src)
+			fresh += 3 * src.place.Len
+			continue
+		}
+		sealed += src.raw
+		gens[src.gen] = true
+		t.gen = max(t.gen, src.gen)
+	}
+	t.gen++
+	t.take = sources
+	if sealed > blockBytes && sealed > 4*fresh && len(gens) < maxSealings {
+		t.take = hot
+	}
+}
+
+// readOrder reads the observations in the order that reads have them in, the
+// trace itself in front.
+func (t *sealedTrace) readOrder(c *sqlConn) error {
+	type key struct {
+		start int64
+		id    string
+	}
+	var keys []key
+	err := c.rows("SELECT start, id FROM observations WHERE rid BETWEEN ? AND ?", func(r row) error {
+		keys = append(keys, key{r.int(0), r.text(1)})
+		return nil
+	}, t.tid<<seqBits, (t.tid+1)<<seqBits-1)
+	slices.SortFunc(keys, func(a, b key) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.id, b.id)) })
+	t.order = append(make([]string, 0, len(keys)+1), "")
+	for _, k := range keys {
+		t.order = append(t.order, k.id)
+	}
+	return err
+}
+
+// add puts the items of a trace that a read may see into blocks. Items without
+// a row stay behind: their observation moved to another trace.
+func (j *sealing) add(ctx context.Context, t *sealedTrace) error {
+	src := &contents{s: j.s, tid: t.tid, sources: t.take, index: map[string][]itemRef{}}
+	for src.indexed < len(src.sources) {
+		if err := src.indexNext(ctx); err != nil {
+			return err
+		}
+	}
+	for _, id := range t.order {
+		refs := src.index[id]
+		if refs == nil {
+			continue
+		}
+		items, err := src.decode(refs, nil)
+		if err != nil {
+			return err
+		}
+		for _, it := range domain.Compact(items) {
+			if n := it.Content.Size(); len(j.rec) > 0 && len(j.rec)+n > blockBytes {
+				if err := j.closeRecord(t); err != nil {
+					return err
+				}
+			}
+			j.rec = putItem(j.rec, &it)
+		}
+	}
+	return j.closeRecord(t)
+}
+
+// closeRecord ends the record of a trace in the block that has room for it. A
+// trace that said no bodies has none.
+func (j *sealing) closeRecord(t *sealedTrace) error {
+	if len(j.rec) == 0 {
+		return nil
+	}
+	if len(j.block) > 0 && len(j.block)+len(j.rec) > blockBytes {
+		if err := j.closeBlock(); err != nil {
+			return err
+		}
+	}
+	j.block = putRecord(j.block, t.tid, j.rec)
+	j.records = append(j.records, record{t, int64(len(j.rec))})
+	j.rec = j.rec[:0]
+	return nil
+}
+
+func putRecord(b []byte, tid int64, items []byte) []byte {
+	return putBytes(binary.AppendUvarint(b, uint64(tid)), items)
+}
+
+func (j *sealing) closeBlock() error {
+	if len(j.block) == 0 {
+		return nil
+	}
+	p, err := j.s.bodies.Seal(j.day, []body.Section{{Kind: body.Bodies, Data: j.block}})
+	if err != nil {
+		return err
+	}
+	j.blocks = append(j.blocks, sealedBlock{p, j.records})
+	j.block, j.records = j.block[:0], nil
+	return nil
+}
+
+// commit lets the new blocks stand in for what they were made of.
+func (j *sealing) commit() error {
+	s := j.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.db == nil {
+		return errClosed()
+	}
+	taken := map[*sealedTrace]bool{}
+	rest := map[int64]bool{}
+	err := s.db.tx(func() error {
+		for _, t := range j.traces {
+			var err error
+			if taken[t], err = s.takeSources(t); err != nil {
+				return err
+			}
+			more, err := s.db.integer("SELECT count(*) FROM hot WHERE k BETWEEN ? AND ?", t.tid<<seqBits, (t.tid+1)<<seqBits-1)
+			if err != nil {
+				return err
+			}
+			if rest[t.tid] = more > 0; more == 0 {
+				if err := s.renumberHot(t.tid); err != nil {
+					return err
+				}
+			}
+		}
+		return j.insertBlocks(taken)
+	})
+	if err != nil {
+		return err
+	}
+	for _, t := range j.traces {
+		if !rest[t.tid] {
+			s.hot.done(t.tid)
+		}
+		if !taken[t] {
+			continue
+		}
+		for _, src := range t.take {
+			if src.hot {
+				s.hot.remove(src.place.File)
+			}
+		}
+	}
+	return nil
+}
+
+// takeSources deletes the rows of what a sealing stands in for. It reports
+// false for a trace that was deleted meanwhile: nothing may stand in for that.
+func (s *Store) takeSources(t *sealedTrace) (bool, error) {
+	there, err := s.db.integer("SELECT count(*) FROM traces WHERE tid = ?", t.tid)
+	if err != nil || there == 0 {
+		return false, err
+	}
+	for _, src := range t.take {
+		sql, args := "DELETE FROM hot WHERE k = ? AND file = ? AND off = ?", []any{src.k, src.place.File, src.place.Off}
+		if !src.hot {
+			sql, args = "DELETE FROM places WHERE tid = ? AND bid = ?", []any{t.tid, src.bid}
+		}
+		n, err := s.db.exec(sql, args...)
+		if err != nil {
+			return false, err
+		}
+		if n == 0 {
+			return false, fmt.Errorf("a place of trace %d went while it was sealed: %w", t.tid, errCorrupt)
+		}
+		if !src.hot {
+			if _, err := s.db.exec("UPDATE blocks SET dead = dead + ? WHERE bid = ?", src.raw, src.bid); err != nil {
+				return false, err
+			}
+			s.untidy = true
+		}
+	}
+	return true, nil
+}
+
+// renumberHot starts the numbers of a trace's hot chunks anew, long before they
+// run out.
+func (s *Store) renumberHot(tid int64) error {
+	n, err := s.db.exec("UPDATE traces SET next_hot = 0 WHERE tid = ? AND next_hot > ?", tid, maxSeq/2)
+	if err != nil || n == 0 {
+		return err
+	}
+	s.recent.clear() // it knows the old number
+	return nil
+}
+
+// insertBlocks writes the rows of the job's blocks. Records of traces that were
+// deleted meanwhile are dead, and have to go at once.
+func (j *sealing) insertBlocks(taken map[*sealedTrace]bool) error {
+	db := j.s.db
+	bid, err := db.integer("SELECT max(bid) FROM blocks")
+	if err != nil {
+		return err
+	}
+	for _, b := range j.blocks {
+		bid++
+		raw, dead := int64(0), int64(0)
+		for _, rec := range b.records {
+			raw += rec.raw
+			if !taken[rec.t] {
+				dead += rec.raw
+				continue
+			}
+			if _, err := db.exec("INSERT INTO places (tid, bid, gen, raw) VALUES (?,?,?,?)", rec.t.tid, bid, rec.t.gen, rec.raw); err != nil {
+				return err
+			}
+		}
+		erase := int64(truth(dead > 0))
+		if dead > 0 {
+			j.s.untidy = true
+		}
+		if _, err := db.exec("INSERT INTO blocks (bid, file, off, len, raw, dead, erase) VALUES (?,?,?,?,?,?,?)",
+			bid, b.place.File, b.place.Off, b.place.Len, raw, dead, erase); err != nil {
+			return err
+		}
+		if err := j.s.useFile(b.place.File); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setAside stops the sealing of traces whose bodies cannot be read, so that the
+// others go on; their chunks stay where they are, for a check to report.
+func (s *Store) setAside(ctx context.Context, quiet time.Duration) {
+	s.mu.Lock()
+	due := s.hot.due(s.opts.Now().UnixNano(), int64(quiet), jobTraces)
+	s.mu.Unlock()
+	for _, tid := range due {
+		j := &sealing{s: s}
+		err := j.plan(ctx, []int64{tid})
+		if err == nil {
+			err = j.readable(ctx)
+		}
+		if errors.Is(err, body.ErrCorrupt) || errors.Is(err, errCorrupt) {
+			s.log.Error("a trace's bodies are damaged and stay in the hot log", "trace_number", tid, "err", err)
+			s.mu.Lock()
+			s.hot.done(tid)
+			s.mu.Unlock()
+		}
+	}
+}
+
+func (j *sealing) readable(ctx context.Context) error {
+	for _, t := range j.traces {
+		src := &contents{s: j.s, tid: t.tid, sources: t.take, index: map[string][]itemRef{}}
+		for src.indexed < len(src.sources) {
+			if err := src.indexNext(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
