@@ -379,6 +379,9 @@ func (g *group) item(lt *liveTrace, it *domain.Item) {
 		g.full = append(g.full, hotChunk{lt, lt.chunk})
 		lt.chunk = nil
 	}
+	if lt.chunk == nil {
+		lt.chunk = g.s.spare.take()
+	}
 	lt.chunk = putItem(lt.chunk, it)
 }
 
@@ -579,6 +582,7 @@ func (g *group) settle() {
 	}
 	for i, c := range g.hot {
 		g.s.hot.add(c.lt.tid, g.files[i], g.now)
+		g.s.spare.give(c.items)
 	}
 	for _, c := range g.gone {
 		g.s.hot.remove(c.file)

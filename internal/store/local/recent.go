@@ -82,3 +82,31 @@ func (r *recent) trim() {
 }
 
 func (r *recent) clear() { *r = *newRecent() }
+
+// spareChunks are the buffers of chunks that were written, for the next ones:
+// growing each from nothing costs more than packing it.
+type spareChunks struct {
+	free  [][]byte
+	bytes int
+}
+
+// maxSpareBytes bounds what waits to be used again.
+const maxSpareBytes = 8 << 20
+
+func (s *spareChunks) take() []byte {
+	n := len(s.free)
+	if n == 0 {
+		return make([]byte, 0, 16<<10)
+	}
+	b := s.free[n-1]
+	s.free = s.free[:n-1]
+	s.bytes -= cap(b)
+	return b
+}
+
+func (s *spareChunks) give(b []byte) {
+	if s.bytes+cap(b) <= maxSpareBytes {
+		s.free = append(s.free, b[:0])
+		s.bytes += cap(b)
+	}
+}

@@ -69,7 +69,14 @@ func (s *Store) sealSome(ctx context.Context, quiet time.Duration) (int, error) 
 	if len(due) == 0 {
 		return 0, nil
 	}
-	j := &sealing{s: s, day: int32(max(0, now.Unix()) / 86400)}
+	j := &sealing{s: s, day: int32(max(0, now.Unix()) / 86400), block: s.packing[0][:0], rec: s.packing[1][:0]}
+	defer func() {
+		for i, b := range [][]byte{j.block, j.rec} {
+			if cap(b) <= 4*blockBytes { // one huge body must not be held for ever
+				s.packing[i] = b
+			}
+		}
+	}()
 	if err := j.plan(ctx, due); err != nil {
 		return 0, err
 	}

@@ -52,6 +52,7 @@ type Store struct {
 	projects map[string]int64
 	names    map[int64]string
 	recent   *recent
+	spare    spareChunks
 	ids      freshIDs
 	adrift   int64 // observations without a known trace
 	nextTid  int64
@@ -63,7 +64,8 @@ type Store struct {
 	untidy     bool  // bytes died or files may go
 	walDirty   bool  // something was written since the log was cut back
 
-	tending sync.Mutex // held by background work, before mu
+	tending sync.Mutex // held by background work, before mu; guards what follows
+	packing [2][]byte  // buffers of the sealing: a block, a record
 
 	commits  atomic.Uint64
 	writeErr atomic.Pointer[error] // why the last commit failed, nil if it did not
