@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/clewhq/clew/internal/auth"
+	"github.com/clewhq/clew/internal/catalog"
 	"github.com/clewhq/clew/internal/domain"
 	"github.com/clewhq/clew/internal/httpio"
 	"github.com/clewhq/clew/internal/ingest"
@@ -29,18 +31,18 @@ type Writer interface {
 
 // Authenticator finds out who calls: domain.Unauthorized where nobody known does.
 type Authenticator interface {
-	Request(r *http.Request) (principal, error)
+	Request(r *http.Request) (auth.Principal, error)
 }
 
 // DefaultMaxBody is the limit of a request's body after decompression.
 const DefaultMaxBody = 64 << 20
 
-// Options is what an API stands on. Traces, Writer and Auth are required.
+// Options is what an API stands on. Traces, Writer, Auth and Catalog are required.
 type Options struct {
 	Traces  store.Traces
 	Writer  Writer
 	Auth    Authenticator
-	Catalog *catalogRecords
+	Catalog *catalog.Catalog
 	Prices  *pricing.Book
 	Log     *slog.Logger     // nil: nothing is logged
 	MaxBody int64            // bytes after decompression; 0: DefaultMaxBody
@@ -54,7 +56,7 @@ type API struct {
 	traces  store.Traces
 	writer  Writer
 	auth    Authenticator
-	catalog *catalogRecords
+	catalog *catalog.Catalog
 	prices  *pricing.Book
 	log     *slog.Logger
 	maxBody int64
@@ -112,7 +114,7 @@ func formatUUID(b [16]byte) string {
 // handler answers one request of a known caller. What it returns is turned
 // into an error's status and body, unless it has begun to answer: then the
 // connection is cut, since an error can't be told any more.
-type handler func(w http.ResponseWriter, r *http.Request, p principal) error
+type handler func(w http.ResponseWriter, r *http.Request, p auth.Principal) error
 
 // access is what a route asks of a key.
 type access uint8
@@ -193,7 +195,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, need access, h handl
 }
 
 // allowed checks the kind of key: every route here is about one project.
-func allowed(p principal, need access) error {
+func allowed(p auth.Principal, need access) error {
 	may := true
 	switch need {
 	case toRead:

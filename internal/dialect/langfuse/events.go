@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/clewhq/clew/internal/auth"
 	"github.com/clewhq/clew/internal/domain"
 	"github.com/clewhq/clew/internal/ingest"
 	"github.com/clewhq/clew/internal/store"
@@ -164,7 +165,7 @@ type batch struct {
 }
 
 // take adds what the i-th event says, or says why it is not taken.
-func (b *batch) take(p principal, ev *event, i int) error {
+func (b *batch) take(p auth.Principal, ev *event, i int) error {
 	if ev.err != nil {
 		return ev.err
 	}

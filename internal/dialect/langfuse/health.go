@@ -1,8 +1,10 @@
 package langfuse
 
 import (
+	"errors"
 	"net/http"
 
+	"github.com/clewhq/clew/internal/domain"
 	"github.com/clewhq/clew/internal/httpio"
 )
 
@@ -36,14 +38,20 @@ func (a *API) health(w http.ResponseWriter, r *http.Request) {
 
 // readiness says whether requests may be sent here.
 func (a *API) readiness(w http.ResponseWriter, r *http.Request) {
-	switch {
-	case a.stopping.Load():
+	if a.stopping.Load() {
 		a.tell(w, http.StatusInternalServerError, "Stopping")
-	case a.traces.Ready(r.Context()) != nil:
-		a.tell(w, http.StatusServiceUnavailable, "The store can't be written to")
-	default:
-		a.tell(w, http.StatusOK, "OK")
+		return
 	}
+	err := a.traces.Ready(r.Context())
+	if err == nil {
+		a.tell(w, http.StatusOK, "OK")
+		return
+	}
+	why := "The store can't be written to"
+	if e, ok := errors.AsType[*domain.Error](err); ok && e.Code != domain.Internal {
+		why += ": " + e.Msg
+	}
+	a.tell(w, http.StatusServiceUnavailable, why)
 }
 
 func (a *API) tell(w http.ResponseWriter, status int, text string) {

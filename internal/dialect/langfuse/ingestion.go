@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/clewhq/clew/internal/auth"
 	"github.com/clewhq/clew/internal/domain"
 	"github.com/clewhq/clew/internal/httpio"
 )
@@ -47,7 +48,7 @@ type envelopeError struct {
 
 // postIngestion takes a batch of events. Each stands for itself: what is wrong
 // with one is told in the answer, and the others are kept.
-func (a *API) postIngestion(w http.ResponseWriter, r *http.Request, p principal) error {
+func (a *API) postIngestion(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
 	body, err := httpio.ReadBody(r, a.maxBody)
 	if err != nil {
 		return err
@@ -109,9 +110,9 @@ func elements(list []byte, limit int) (raws [][]byte, err error) {
 
 // takeEvents writes what the events say and returns for each of them why it
 // was not kept, nil where it was. An error means that none is known to be kept.
-func (a *API) takeEvents(ctx context.Context, p principal, events []event) ([]*domain.Error, error) {
+func (a *API) takeEvents(ctx context.Context, p auth.Principal, events []event) ([]*domain.Error, error) {
 	failed := make([]*domain.Error, len(events))
-	b := a.newBatch(ctx, p, inBatch)
+	b := newBatch(p, inBatch)
 	for i := range events {
 		var err error
 		if failed[i], err = eventFailure(b.take(p, &events[i], i)); err != nil {
@@ -122,8 +123,8 @@ func (a *API) takeEvents(ctx context.Context, p principal, events []event) ([]*d
 }
 
 // newBatch is an empty batch of the caller's project.
-func (a *API) newBatch(ctx context.Context, p principal, route scoreRoute) *batch {
-	b := &batch{find: a.configFinder(ctx, p.Project), route: route}
+func newBatch(p auth.Principal, route scoreRoute) *batch {
+	b := &batch{find: noConfig, route: route}
 	b.Project = p.Project
 	return b
 }
@@ -154,7 +155,7 @@ func (a *API) writeOne(ctx context.Context, b *batch) error {
 }
 
 // mayWrite reports what keeps the caller from sending an event of that type.
-func mayWrite(p principal, ev *event) error {
+func mayWrite(p auth.Principal, ev *event) error {
 	may := p.CanWriteTraces()
 	switch {
 	case ev.kind.entity == scoreEntity:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/clewhq/clew/internal/auth"
 	"github.com/clewhq/clew/internal/domain"
 	"github.com/clewhq/clew/internal/httpio"
 )
@@ -12,7 +13,7 @@ import (
 // that happens as it arrives.
 func (a *API) legacyRoutes(mux *http.ServeMux) {
 	single := func(typ string, id wireKey) handler {
-		return func(w http.ResponseWriter, r *http.Request, p principal) error {
+		return func(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
 			return a.writeSingle(w, r, p, typ, id)
 		}
 	}
@@ -34,7 +35,7 @@ func (a *API) legacyRoutes(mux *http.ServeMux) {
 
 // writeSingle takes a body as an event of that type. Its id is in the field
 // idKey; only a create may leave it out.
-func (a *API) writeSingle(w http.ResponseWriter, r *http.Request, p principal, typ string, idKey wireKey) error {
+func (a *API) writeSingle(w http.ResponseWriter, r *http.Request, p auth.Principal, typ string, idKey wireKey) error {
 	body, err := httpio.ReadBody(r, a.maxBody)
 	if err != nil {
 		return err
@@ -56,7 +57,7 @@ func (a *API) writeSingle(w http.ResponseWriter, r *http.Request, p principal, t
 	}
 	stamp := a.arrival(kind.op)
 	stamp.Event = a.newID()
-	b := a.newBatch(r.Context(), p, direct)
+	b := newBatch(p, direct)
 	id, err := "", error(f.err)
 	if f.err == nil {
 		id, err = b.add(&f, kind, stamp, a.newID, 0)

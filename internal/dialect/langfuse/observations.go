@@ -9,11 +9,12 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/clewhq/clew/internal/auth"
 	"github.com/clewhq/clew/internal/domain"
 	"github.com/clewhq/clew/internal/store"
 )
 
-func (a *API) getObservation(w http.ResponseWriter, r *http.Request, p principal) error {
+func (a *API) getObservation(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
 	id := r.PathValue("observationId")
 	o, err := a.traces.Observation(r.Context(), p.Project, id)
 	if domain.CodeOf(err) == domain.NotFound {
@@ -28,7 +29,7 @@ func (a *API) getObservation(w http.ResponseWriter, r *http.Request, p principal
 }
 
 // listObservations answers the observations of one trace, newest first.
-func (a *API) listObservations(w http.ResponseWriter, r *http.Request, p principal) error {
+func (a *API) listObservations(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
 	q, err := parseObservationQuery(r.URL.Query())
 	if err != nil {
 		return err

@@ -1,10 +1,10 @@
 package langfuse
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 
+	"github.com/clewhq/clew/internal/auth"
 	"github.com/clewhq/clew/internal/domain"
 	"github.com/clewhq/clew/internal/httpio"
 )
@@ -35,7 +35,7 @@ var scoreKind = eventKind{entity: scoreEntity, op: domain.Create}
 // postScores takes one score, or an array of them in which each stands for
 // itself. A client updates a score by sending its id again with the same
 // timestamp, so what arrives later counts as later.
-func (a *API) postScores(w http.ResponseWriter, r *http.Request, p principal) error {
+func (a *API) postScores(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
 	body, err := httpio.ReadBody(r, a.maxBody)
 	if err != nil {
 		return err
@@ -52,7 +52,7 @@ func (a *API) postScores(w http.ResponseWriter, r *http.Request, p principal) er
 	}
 	var f wireFields
 	f.read(raw, "")
-	b := a.newBatch(r.Context(), p, direct)
+	b := newBatch(p, direct)
 	id, err := b.add(&f, scoreKind, a.arrival(domain.Create), a.newID, 0)
 	if err != nil {
 		return err
@@ -64,14 +64,14 @@ func (a *API) postScores(w http.ResponseWriter, r *http.Request, p principal) er
 	return nil
 }
 
-func (a *API) postScoreList(w http.ResponseWriter, r *http.Request, p principal, raw []byte) error {
+func (a *API) postScoreList(w http.ResponseWriter, r *http.Request, p auth.Principal, raw []byte) error {
 	raws, err := elements(raw, maxEvents)
 	if err != nil {
 		return err
 	}
 	now := a.arrival(domain.Create)
 	failed := make([]*domain.Error, len(raws))
-	b := a.newBatch(r.Context(), p, direct)
+	b := newBatch(p, direct)
 	for i, raw := range raws {
 		var f wireFields
 		f.read(raw, "")
@@ -109,20 +109,6 @@ func (a *API) arrival(op domain.Op) domain.Stamp {
 	return domain.Stamp{Time: a.now().UnixNano(), Op: op}
 }
 
-// configFinder finds score configs of a project, each once a request.
-func (a *API) configFinder(ctx context.Context, project string) findConfig {
-	known := map[string]*scoreConfig{}
-	return func(id string) (*scoreConfig, error) {
-		if c, found := known[id]; found || a.catalog == nil {
-			return c, nil
-		}
-		c, err := a.scoreConfig(ctx, project, id)
-		if domain.CodeOf(err) == domain.NotFound {
-			c, err = nil, nil
-		}
-		if err == nil {
-			known[id] = c
-		}
-		return c, err
-	}
-}
+// noConfig finds no score config: the catalog keeps none yet, so a score that
+// names one is stored as it came.
+func noConfig(string) (*scoreConfig, error) { return nil, nil }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/clewhq/clew/internal/auth"
 	"github.com/clewhq/clew/internal/domain"
 	"github.com/clewhq/clew/internal/httpio"
 	"github.com/clewhq/clew/internal/store"
@@ -22,6 +23,9 @@ func (a *API) readRoutes(mux *http.ServeMux) {
 	a.handle(mux, prefix+"/v2/observations", map[string]handler{"GET": a.listObservations})
 	a.handle(mux, prefix+"/scores/{scoreId}", map[string]handler{"GET": a.getScoreV1})
 	a.handle(mux, prefix+"/v2/scores/{scoreId}", map[string]handler{"GET": a.getScoreV2})
+	a.handle(mux, prefix+"/projects", map[string]handler{"GET": a.listProjects})
+	a.handle(mux, prefix+"/models", map[string]handler{"GET": a.listModels, "POST": a.postModel})
+	a.handle(mux, prefix+"/models/{modelId}", map[string]handler{"GET": a.getModel, "DELETE": a.deleteModel})
 	a.healthRoutes(mux)
 	mux.HandleFunc(prefix+"/", func(w http.ResponseWriter, _ *http.Request) {
 		httpio.WriteJSON(w, http.StatusNotFound, errorBody{"Path not found", "LangfuseNotFoundError"})
@@ -29,7 +33,7 @@ func (a *API) readRoutes(mux *http.ServeMux) {
 }
 
 // view writes into an answer to p.
-func (a *API) view(s *stream, p principal) *view {
+func (a *API) view(s *stream, p auth.Principal) *view {
 	return &view{stream: s, project: p.Project, prices: a.flatPrices(p.Project)}
 }
 
@@ -81,7 +85,7 @@ func traceGroups(names []string) groups {
 	return g
 }
 
-func (a *API) getTrace(w http.ResponseWriter, r *http.Request, p principal) error {
+func (a *API) getTrace(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
 	id := r.PathValue("traceId")
 	t, err := a.traces.Trace(r.Context(), p.Project, id)
 	if domain.CodeOf(err) == domain.NotFound {
@@ -161,7 +165,7 @@ type message struct {
 	Message string `json:"message"`
 }
 
-func (a *API) deleteTrace(w http.ResponseWriter, r *http.Request, p principal) error {
+func (a *API) deleteTrace(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
 	if err := a.traces.DeleteTraces(r.Context(), p.Project, []string{r.PathValue("traceId")}); err != nil {
 		return err
 	}
@@ -172,7 +176,7 @@ func (a *API) deleteTrace(w http.ResponseWriter, r *http.Request, p principal) e
 // maxDeletes is how many traces one request may delete.
 const maxDeletes = 1000
 
-func (a *API) deleteTraces(w http.ResponseWriter, r *http.Request, p principal) error {
+func (a *API) deleteTraces(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
 	raw, err := httpio.ReadBody(r, a.maxBody)
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clewhq/clew/internal/auth"
 	"github.com/clewhq/clew/internal/domain"
 	"github.com/clewhq/clew/internal/store"
 )
@@ -107,18 +108,18 @@ func (s *readStore) put(own domain.Trace, content domain.Content, obs []domain.O
 }
 
 // asProject lets everybody in as one caller.
-type asProject principal
+type asProject auth.Principal
 
-func (p asProject) Request(*http.Request) (principal, error) { return principal(p), nil }
+func (p asProject) Request(*http.Request) (auth.Principal, error) { return auth.Principal(p), nil }
 
 // readServer is an API over st for one caller.
-func readServer(st *readStore, p principal) *http.ServeMux {
+func readServer(st *readStore, p auth.Principal) *http.ServeMux {
 	mux := http.NewServeMux()
 	New(Options{Traces: st, Auth: asProject(p), Version: "0.3.0"}).Routes(mux)
 	return mux
 }
 
-var demo = principal{Org: "org_1", Project: "prj_demo"}
+var demo = auth.Principal{Org: "org_1", Project: "prj_demo", Scopes: auth.ProjectKey}
 
 // get asks mux and answers status and body.
 func get(t *testing.T, mux *http.ServeMux, target string) (int, string) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clewhq/clew/internal/auth"
 	"github.com/clewhq/clew/internal/domain"
 	"github.com/clewhq/clew/internal/ingest"
 	"github.com/clewhq/clew/internal/store"
@@ -36,18 +37,18 @@ func (w *fakeWriter) Write(_ context.Context, b *store.Batch) ([]ingest.Rejectio
 // fakeAuth knows three callers by their header; any other is nobody.
 type fakeAuth struct{}
 
-func (fakeAuth) Request(r *http.Request) (principal, error) {
+func (fakeAuth) Request(r *http.Request) (auth.Principal, error) {
 	switch r.Header.Get("Authorization") {
 	case "full":
-		return principal{Org: "o", Project: "p"}, nil
+		return auth.Principal{Org: "o", Project: "p", Scopes: auth.ProjectKey}, nil
 	case "public":
-		return principal{Org: "o", Project: "p", Scores: true}, nil
+		return auth.Principal{Org: "o", Project: "p", Scopes: auth.PublicKey}, nil
 	case "org":
-		return principal{Org: "o"}, nil
+		return auth.Principal{Org: "o", Scopes: auth.Manage}, nil
 	case "down":
-		return principal{}, errors.New("catalog.db: disk I/O error")
+		return auth.Principal{}, errors.New("catalog.db: disk I/O error")
 	}
-	return principal{}, domain.Errorf(domain.Unauthorized, "Invalid credentials. Confirm that you've configured the correct host.")
+	return auth.Principal{}, domain.Errorf(domain.Unauthorized, "Invalid credentials. Confirm that you've configured the correct host.")
 }
 
 // arrived is the time at which every request of these tests arrives.

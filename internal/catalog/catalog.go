@@ -1,0 +1,246 @@
+// Package catalog is the only way what people configure is written:
+// organisations, projects, API keys, users and prices. Its rules live here
+// once, whatever dialect or command asks.
+package catalog
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/clewhq/clew/internal/domain"
+	"github.com/clewhq/clew/internal/pricing"
+	"github.com/clewhq/clew/internal/store"
+)
+
+// instance is the project that records of the instance itself belong to.
+const instance = ""
+
+// The kinds of record. Their names are on disk.
+const (
+	kindOrganization = "organization"
+	kindProject      = "project"
+	kindKey          = "apikey"
+	kindUser         = "user"
+	kindPriceList    = "pricelist"
+)
+
+// Catalog reads and writes records. It is safe for concurrent use.
+type Catalog struct {
+	records store.Catalog
+	prices  *pricing.Book
+	now     func() time.Time
+	changes atomic.Uint64 // of keys, for whoever caches them
+}
+
+// New makes a Catalog over a store's records. Price lists that it writes are
+// put into prices as well; now is the clock, nil for time.Now.
+func New(records store.Catalog, prices *pricing.Book, now func() time.Time) *Catalog {
+	if now == nil {
+		now = time.Now
+	}
+	return &Catalog{records: records, prices: prices, now: now}
+}
+
+// Organization owns projects and has members.
+type Organization struct {
+	ID        string      `json:"id"`
+	Name      string      `json:"name"`
+	CreatedAt domain.Time `json:"-"`
+}
+
+// Project holds telemetry; nothing in it is seen from another one.
+type Project struct {
+	ID        string
+	Name      string
+	Org       string
+	CreatedAt domain.Time
+}
+
+// stored are the forms of records on disk. Their names never change.
+type (
+	storedOrganization struct {
+		Name      string `json:"name"`
+		CreatedAt int64  `json:"createdAt"` // nanoseconds since 1970 UTC, like every time here
+	}
+	storedProject struct {
+		Name      string `json:"name"`
+		Org       string `json:"org"`
+		CreatedAt int64  `json:"createdAt"`
+	}
+)
+
+// The limits of names and ids.
+const (
+	maxName = 200
+	maxID   = 200
+)
+
+// checkName reports what is wrong with a name that people give a thing.
+func checkName(field, name string) error {
+	switch n := utf8.RuneCountInString(name); {
+	case strings.TrimSpace(name) == "":
+		return invalid(field, "is required")
+	case n > maxName:
+		return invalid(field, fmt.Sprintf("is %d characters long, at most %d are allowed", n, maxName))
+	}
+	return checkText(field, name)
+}
+
+func checkID(field, id string) error {
+	switch {
+	case id == "":
+		return invalid(field, "is required")
+	case len(id) > maxID:
+		return invalid(field, fmt.Sprintf("is longer than %d bytes", maxID))
+	}
+	return checkText(field, id)
+}
+
+func checkText(field, s string) error {
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return invalid(field, "holds characters that can't be shown")
+	}
+	return nil
+}
+
+func invalid(field, problem string) error {
+	return &domain.Error{Code: domain.Invalid, Field: field, Msg: field + " " + problem}
+}
+
+// NewID is a new id of that prefix, unguessable.
+func NewID(prefix string) string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return prefix + hex.EncodeToString(b[:])
+}
+
+// SetOrganization creates an organisation or renames it.
+func (c *Catalog) SetOrganization(ctx context.Context, o Organization) error {
+	if err := checkID("organization id", o.ID); err != nil {
+		return err
+	}
+	if err := checkName("organization name", o.Name); err != nil {
+		return err
+	}
+	return c.records.Tx(ctx, instance, func(tx store.Tx) error { return c.setOrganization(tx, o) })
+}
+
+func (c *Catalog) setOrganization(tx store.Tx, o Organization) error {
+	s := storedOrganization{CreatedAt: c.now().UnixNano()}
+	if _, err := get(tx, kindOrganization, o.ID, &s); err != nil {
+		return err
+	}
+	s.Name = o.Name
+	return put(tx, kindOrganization, o.ID, s)
+}
+
+// Organization reads one; domain.NotFound.
+func (c *Catalog) Organization(ctx context.Context, id string) (Organization, error) {
+	var s storedOrganization
+	if err := c.read(ctx, kindOrganization, id, &s); err != nil {
+		return Organization{}, err
+	}
+	return Organization{id, s.Name, domain.At(s.CreatedAt)}, nil
+}
+
+// SetProject creates a project of an organisation or renames it. A project
+// never changes its organisation.
+func (c *Catalog) SetProject(ctx context.Context, p Project) error {
+	if err := checkID("project id", p.ID); err != nil {
+		return err
+	}
+	if err := checkName("project name", p.Name); err != nil {
+		return err
+	}
+	return c.records.Tx(ctx, instance, func(tx store.Tx) error { return c.setProject(tx, p) })
+}
+
+func (c *Catalog) setProject(tx store.Tx, p Project) error {
+	if found, err := get(tx, kindOrganization, p.Org, &storedOrganization{}); err != nil {
+		return err
+	} else if !found {
+		return domain.Errorf(domain.NotFound, "organization %s not found", p.Org)
+	}
+	s := storedProject{CreatedAt: c.now().UnixNano(), Org: p.Org}
+	if _, err := get(tx, kindProject, p.ID, &s); err != nil {
+		return err
+	}
+	if s.Org != p.Org {
+		return domain.Errorf(domain.Conflict, "project %s belongs to another organization, %s", p.ID, s.Org)
+	}
+	s.Name = p.Name
+	return put(tx, kindProject, p.ID, s, store.Key{Name: "org", Value: p.Org})
+}
+
+// Project reads one; domain.NotFound.
+func (c *Catalog) Project(ctx context.Context, id string) (Project, error) {
+	var s storedProject
+	if err := c.read(ctx, kindProject, id, &s); err != nil {
+		return Project{}, err
+	}
+	return Project{id, s.Name, s.Org, domain.At(s.CreatedAt)}, nil
+}
+
+// Projects lists all projects of the instance, by id.
+func (c *Catalog) Projects(ctx context.Context) (out []Project, err error) {
+	err = c.records.View(ctx, instance, func(tx store.Tx) error {
+		out = nil
+		for r, err := range tx.Find(kindProject, "", "", "") {
+			var s storedProject
+			if err == nil {
+				err = decode(r, &s)
+			}
+			if err != nil {
+				return err
+			}
+			out = append(out, Project{r.ID, s.Name, s.Org, domain.At(s.CreatedAt)})
+		}
+		return nil
+	})
+	return out, err
+}
+
+// read reads one record of the instance into v.
+func (c *Catalog) read(ctx context.Context, kind, id string, v any) error {
+	return c.records.View(ctx, instance, func(tx store.Tx) error {
+		found, err := get(tx, kind, id, v)
+		if err == nil && !found {
+			err = domain.Errorf(domain.NotFound, "%s %s not found", kind, id)
+		}
+		return err
+	})
+}
+
+// get reads a record into v and reports whether there is one.
+func get(tx store.Tx, kind, id string, v any) (bool, error) {
+	r, err := tx.Get(kind, id)
+	if domain.CodeOf(err) == domain.NotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, decode(r, v)
+}
+
+func decode(r store.Record, v any) error {
+	if err := json.Unmarshal(r.Value, v); err != nil {
+		return fmt.Errorf("catalog: %s %s: %w", r.Kind, r.ID, err)
+	}
+	return nil
+}
+
+func put(tx store.Tx, kind, id string, v any, keys ...store.Key) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return tx.Put(store.Record{Kind: kind, ID: id, Value: b, Keys: keys})
+}
