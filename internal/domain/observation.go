@@ -20,6 +20,10 @@ const (
 	TypeGuardrail  ObservationType = "GUARDRAIL"
 )
 
+// SourceBatch is the Source of an observation that came as an event of a
+// Langfuse batch.
+const SourceBatch = "batch"
+
 // Level is the severity of an observation; a greater one is worse.
 type Level uint8
 

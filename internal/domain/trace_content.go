@@ -21,10 +21,10 @@ type TraceContent struct {
 // NewTraceContent starts from what the trace's own patches said.
 func NewTraceContent(own Content) *TraceContent { return &TraceContent{own: own} }
 
-// Add counts in the content of one observation; root says whether it is the
-// one that stands for the trace. Observations come in the order of (start, id).
-// Nothing of c is kept, only copies.
-func (t *TraceContent) Add(c *Content, root bool) {
+// Add counts in the content of o; root says whether it is the one that stands
+// for the trace. Observations come in the order of (start, id). Nothing of c is
+// kept, only copies.
+func (t *TraceContent) Add(o *Observation, c *Content, root bool) {
 	for i, part := range [...]Part{TraceInput, TraceOutput} {
 		target := [...]Part{Input, Output}[i]
 		if says(t.own[target]) {
@@ -37,7 +37,8 @@ func (t *TraceContent) Add(c *Content, root bool) {
 			copyBody(&t.root[target], c[target])
 		}
 	}
-	if root {
+	// In batches a trace has metadata of its own, and a root's is the root's alone.
+	if root && o.Source != SourceBatch {
 		copyBody(&t.rootMeta, c[Metadata])
 	}
 	if m := c[TraceMetadata]; m.IsSet() && !bytes.Equal(m.Data, t.lastMerged) {

@@ -20,6 +20,7 @@ func TestTraceContent(t *testing.T) {
 	type span struct {
 		root    bool
 		content domain.Content
+		source  string
 	}
 	for _, tc := range []struct {
 		name  string
@@ -29,32 +30,35 @@ func TestTraceContent(t *testing.T) {
 	}{
 		{"nothing", domain.Content{}, nil, domain.Content{}},
 		{"own stands over all", domain.Content{in: textBody("own")},
-			[]span{{true, domain.Content{in: textBody("root"), domain.TraceInput: textBody("span")}}}, domain.Content{in: textBody("own")}},
+			[]span{{root: true, content: domain.Content{in: textBody("root"), domain.TraceInput: textBody("span")}}}, domain.Content{in: textBody("own")}},
 		{"the newest span that says it", domain.Content{},
 			[]span{
-				{true, domain.Content{in: textBody("root"), domain.TraceInput: textBody("old")}},
-				{false, domain.Content{in: textBody("child"), domain.TraceInput: textBody("new")}},
-				{false, domain.Content{domain.TraceInput: textBody("")}},
-				{false, domain.Content{in: textBody("last")}},
+				{root: true, content: domain.Content{in: textBody("root"), domain.TraceInput: textBody("old")}},
+				{content: domain.Content{in: textBody("child"), domain.TraceInput: textBody("new")}},
+				{content: domain.Content{domain.TraceInput: textBody("")}},
+				{content: domain.Content{in: textBody("last")}},
 			}, domain.Content{in: textBody("new")}},
 		{"the root's", domain.Content{},
-			[]span{{false, domain.Content{in: textBody("child")}}, {true, domain.Content{in: textBody("root")}}}, domain.Content{in: textBody("root")}},
+			[]span{{content: domain.Content{in: textBody("child")}}, {root: true, content: domain.Content{in: textBody("root")}}}, domain.Content{in: textBody("root")}},
 		{"an empty text lets others speak", domain.Content{in: textBody("")},
-			[]span{{true, domain.Content{in: objectBody(`{"a":1}`), domain.TraceInput: objectBody(`""`)}}}, domain.Content{in: objectBody(`{"a":1}`)}},
+			[]span{{root: true, content: domain.Content{in: objectBody(`{"a":1}`), domain.TraceInput: objectBody(`""`)}}}, domain.Content{in: objectBody(`{"a":1}`)}},
 		{"an empty text where nobody speaks", domain.Content{in: textBody("")},
-			[]span{{true, domain.Content{}}}, domain.Content{in: textBody("")}},
+			[]span{{root: true, content: domain.Content{}}}, domain.Content{in: textBody("")}},
 		{"false and 0 speak", domain.Content{in: objectBody(`false`)},
-			[]span{{true, domain.Content{in: textBody("root"), domain.TraceInput: objectBody(`0`)}}}, domain.Content{in: objectBody(`false`)}},
+			[]span{{root: true, content: domain.Content{in: textBody("root"), domain.TraceInput: objectBody(`0`)}}}, domain.Content{in: objectBody(`false`)}},
+		{"a root of a batch keeps its metadata to itself", domain.Content{},
+			[]span{{root: true, content: domain.Content{in: textBody("root"), meta: objectBody(`{"k":1}`)}, source: domain.SourceBatch}},
+			domain.Content{in: textBody("root")}},
 		{"metadata of all, by key", domain.Content{meta: objectBody(`{"o":"own","k":{"z":9}}`)},
 			[]span{
-				{false, domain.Content{meta: objectBody(`{"child":1}`), domain.TraceMetadata: objectBody(`{"k":{"p":1},"n":1}`)}},
-				{true, domain.Content{meta: objectBody(`{"root":1,"n":0,"o":0}`)}},
-				{false, domain.Content{domain.TraceMetadata: objectBody(`{"k":{"p":2,"r":3}}`)}},
+				{content: domain.Content{meta: objectBody(`{"child":1}`), domain.TraceMetadata: objectBody(`{"k":{"p":1},"n":1}`)}},
+				{root: true, content: domain.Content{meta: objectBody(`{"root":1,"n":0,"o":0}`)}},
+				{content: domain.Content{domain.TraceMetadata: objectBody(`{"k":{"p":2,"r":3}}`)}},
 			}, domain.Content{meta: objectBody(`{"root":1,"n":1,"o":"own","k":{"p":2,"r":3,"z":9}}`)}},
 	} {
 		c := domain.NewTraceContent(tc.own)
 		for _, s := range tc.spans {
-			c.Add(&s.content, s.root)
+			c.Add(&domain.Observation{Source: s.source}, &s.content, s.root)
 			for _, b := range s.content { // bodies are valid only until Add returns
 				for j := range b.Data {
 					b.Data[j] = '!'
@@ -94,7 +98,7 @@ func TestTraceContentMergesAsMergeJSON(t *testing.T) {
 			b := domain.JSONBody(raw)
 			steps = append(steps, string(raw))
 			want = domain.MergeJSON(want, b)
-			c.Add(&domain.Content{domain.TraceMetadata: b}, false)
+			c.Add(&domain.Observation{}, &domain.Content{domain.TraceMetadata: b}, false)
 		}
 		if got := c.Fold()[domain.Metadata]; string(got.Data) != string(want.Data) {
 			t.Fatalf("merge of %q: got %s, want %s", steps, got.Data, want.Data)

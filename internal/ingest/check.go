@@ -111,9 +111,6 @@ func (w *Writer) observation(project string) func(*domain.ObservationPatch) *dom
 			p.Said |= domain.ObservationStart
 			o.Start = domain.At(p.Stamp.Time)
 		}
-		if o.End.Before(o.Start) {
-			o.End = o.Start
-		}
 		if a := priceAttributes(w.options.PriceKeys, p.Content[domain.Metadata]); len(a) > 0 {
 			p.Said |= domain.ObservationPriceAttributes
 			o.PriceAttributes = a

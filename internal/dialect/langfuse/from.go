@@ -5,9 +5,6 @@ import (
 	"github.com/clewhq/clew/internal/pricing"
 )
 
-// sourceBatch is the source of what came in events, whatever the route.
-const sourceBatch = "batch"
-
 // maxTraceName is how many characters a trace's name may have.
 const maxTraceName = 1000
 
@@ -81,7 +78,7 @@ const (
 func fromObservation(f *wireFields, id string, typ domain.ObservationType, s shape, stamp domain.Stamp) domain.ObservationPatch {
 	p := domain.ObservationPatch{Stamp: stamp, Said: domain.ObservationTypeField | domain.ObservationStart | domain.ObservationSource}
 	o := &p.Value
-	o.ID, o.Type, o.Source = id, typ, sourceBatch
+	o.ID, o.Type, o.Source = id, typ, domain.SourceBatch
 	o.TraceID = f.id(keyTraceID)
 	start := f.time(keyStartTime)
 	if o.Start = start; !start.IsSet() {

@@ -243,7 +243,7 @@ func (s *scan) number(b []byte, i int) int {
 // double prints with the same digits.
 func doubleHolds(num []byte) bool {
 	num = bytes.TrimPrefix(num, []byte("-"))
-	if bytes.IndexAny(num, ".eE") < 0 {
+	if !bytes.ContainsAny(num, ".eE") {
 		n, err := strconv.ParseUint(string(num), 10, 64)
 		return err == nil && n < 1<<53
 	}

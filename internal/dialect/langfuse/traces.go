@@ -118,7 +118,7 @@ func (v *view) trace(ctx context.Context, t *store.Trace, g groups) error {
 		err := t.Source.Each(ctx, func(i int, c *domain.Content) error {
 			o := &t.Observations[i]
 			if content != nil {
-				content.Add(c, o.ID == t.RootID)
+				content.Add(o, c, o.ID == t.RootID)
 			}
 			if g.observations {
 				if i > 0 {

@@ -100,12 +100,3 @@ func (f *fixture) want(auth, method, path, body, want string) {
 		f.t.Errorf("%s %s %.200s (-want +got):\n%s", method, path, body, diff)
 	}
 }
-
-// last is what the writer got last.
-func (f *fixture) last() *store.Batch {
-	f.t.Helper()
-	if len(f.writer.batches) == 0 {
-		f.t.Fatal("nothing was written")
-	}
-	return f.writer.batches[len(f.writer.batches)-1]
-}

@@ -22,16 +22,6 @@ func (r *rejects) add(n int, format string, args ...any) {
 	}
 }
 
-// merge counts o in.
-func (r *rejects) merge(o rejects) {
-	r.count += o.count
-	for _, s := range o.reasons {
-		if len(r.reasons) < maxReasons {
-			r.reasons = append(r.reasons, s)
-		}
-	}
-}
-
 // message is the text for the exporter's log.
 func (r *rejects) message() string {
 	s := fmt.Sprintf("%d spans were rejected: %s", r.count, strings.Join(r.reasons, "; "))

@@ -17,6 +17,9 @@ const (
 	// blockBytes is how many bytes of items a block takes before it is closed:
 	// the most that a reader of a small trace has to unpack.
 	blockBytes = 1 << 20
+	// maxRecord is how many bytes of one observation's items a record takes: one
+	// body of the largest request fits, and a block below body.MaxRaw.
+	maxRecord = 66 << 20
 	// jobBytes is how many bytes one sealing job puts into blocks; it bounds
 	// how long the commit that ends the job keeps writers waiting.
 	jobBytes = 4 << 20
@@ -51,6 +54,7 @@ type sealedTrace struct {
 // record is one trace's items in a block.
 type record struct {
 	t   *sealedTrace
+	gen int64
 	raw int64
 }
 
@@ -184,16 +188,37 @@ func (j *sealing) add(ctx context.Context, t *sealedTrace) error {
 		if err != nil {
 			return err
 		}
-		for _, it := range domain.Compact(items) {
-			if n := it.Content.Size(); len(j.rec) > 0 && len(j.rec)+n > blockBytes {
-				if err := j.closeRecord(t); err != nil {
-					return err
-				}
-			}
-			j.rec = putItem(j.rec, &it)
+		if err := j.addItems(t, domain.Compact(items)); err != nil {
+			return err
 		}
 	}
 	return j.closeRecord(t)
+}
+
+// addItems puts the items of one observation into one record, since a reader of
+// a single sealing goes to the next block only when it needs another
+// observation. Where they are too many for a block, what follows counts as
+// another sealing: then nothing is taken to be in order.
+func (j *sealing) addItems(t *sealedTrace, items []domain.Item) error {
+	size := 0
+	for i := range items {
+		size += items[i].Content.Size()
+	}
+	if len(j.rec) > 0 && len(j.rec)+size > blockBytes {
+		if err := j.closeRecord(t); err != nil {
+			return err
+		}
+	}
+	for i := range items {
+		if len(j.rec) > 0 && len(j.rec)+items[i].Content.Size() > maxRecord {
+			if err := j.closeRecord(t); err != nil {
+				return err
+			}
+			t.gen++
+		}
+		j.rec = putItem(j.rec, &items[i])
+	}
+	return nil
 }
 
 // closeRecord ends the record of a trace in the block that has room for it. A
@@ -208,7 +233,7 @@ func (j *sealing) closeRecord(t *sealedTrace) error {
 		}
 	}
 	j.block = putRecord(j.block, t.tid, j.rec)
-	j.records = append(j.records, record{t, int64(len(j.rec))})
+	j.records = append(j.records, record{t, t.gen, int64(len(j.rec))})
 	j.rec = j.rec[:0]
 	return nil
 }
@@ -334,7 +359,7 @@ func (j *sealing) insertBlocks(taken map[*sealedTrace]bool) error {
 				dead += rec.raw
 				continue
 			}
-			if _, err := db.exec("INSERT INTO places (tid, bid, gen, raw) VALUES (?,?,?,?)", rec.t.tid, bid, rec.t.gen, rec.raw); err != nil {
+			if _, err := db.exec("INSERT INTO places (tid, bid, gen, raw) VALUES (?,?,?,?)", rec.t.tid, bid, rec.gen, rec.raw); err != nil {
 				return err
 			}
 		}

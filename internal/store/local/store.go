@@ -106,6 +106,15 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 		return nil, public(err)
 	}
 	path := filepath.Join(dir, "traces.db")
+	left, _ := filepath.Glob(filepath.Join(dir, ".probe-*")) // of a process that was killed; a fixed pattern can't be bad
+	for _, name := range left {
+		_ = os.Remove(name) // it only takes up room
+	}
+	// SQLite would say of a folder that can't be written only that it can't open
+	// its file. A full disk is no reason not to serve reads.
+	if err := probe(dir, 1); err != nil && !errors.Is(err, syscall.ENOSPC) {
+		return nil, errors.Join(public(err), lock.Close())
+	}
 	s := &Store{lock: lock,
 		opts: o, dir: dir, log: o.Log, reads: newPool(path, o.Readers),
 		projects: map[string]int64{}, names: map[int64]string{}, recent: newRecent(),
@@ -205,12 +214,33 @@ func (s *Store) Ready(ctx context.Context) error {
 	if s.db == nil {
 		return errClosed()
 	}
-	err := s.db.tx(func() error {
-		_, err := s.db.exec("UPDATE meta SET value = value + 1 WHERE name = 'probe'")
-		return err
-	})
+	err := probe(s.dir, probeBytes)
+	if err == nil {
+		err = s.db.tx(func() error {
+			_, err := s.db.exec("UPDATE meta SET value = value + 1 WHERE name = 'probe'")
+			return err
+		})
+	}
 	s.noteWrite(err)
 	return public(err)
+}
+
+// probeBytes is the room that there must be before a store that could not be
+// written to counts as ready again: a nearly full disk has some for a row, and
+// none for a body.
+const probeBytes = 4 << 20
+
+// probe tries whether a file of n bytes can be written in dir.
+func probe(dir string, n int) error {
+	f, err := os.CreateTemp(dir, ".probe-*")
+	if err != nil {
+		return fmt.Errorf("write to the data folder: %w", err)
+	}
+	_, err = f.Write(make([]byte, n))
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close(), os.Remove(f.Name()))
 }
 
 // noteWrite remembers whether writing works, for Ready.
@@ -279,4 +309,14 @@ func lockFolder(dir string) (*flock.Flock, error) {
 		return nil, domain.Errorf(domain.Conflict, "the data folder %s is in use by another process", dir)
 	}
 	return lock, nil
+}
+
+// Lock takes a data folder for as long as something other than a Store works on
+// it. The caller ends that with the function it returns.
+func Lock(dir string) (unlock func() error, err error) {
+	lock, err := lockFolder(dir)
+	if err != nil {
+		return nil, public(err)
+	}
+	return lock.Close, nil
 }

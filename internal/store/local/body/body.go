@@ -61,6 +61,7 @@ type Place struct {
 	Len  int64
 }
 
+// String is the place as an error names it.
 func (p Place) String() string {
 	return fmt.Sprintf("file %d, offset %d, %d bytes", p.File, p.Off, p.Len)
 }
@@ -73,6 +74,7 @@ const (
 	Day Kind = 2 // blocks that were sealed on one UTC day
 )
 
+// String is the kind as an error names it.
 func (k Kind) String() string {
 	switch k {
 	case Hot:

@@ -45,7 +45,6 @@ func mendFrames(b []byte) {
 		}
 		crc := checksum(b[frameLen:end])
 		if n := frameLen + int(b[3])*entryLen; b[2] == typeBlock && n <= end {
-			crc = checksum(b[frameLen:n])
 			at := n
 			for i := frameLen; i < n; i += entryLen {
 				size := int(b[i+4]) | int(b[i+5])<<8
