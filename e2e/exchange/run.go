@@ -80,7 +80,10 @@ func (r *Runner) request(e Exchange) (*http.Request, error) {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	for name, values := range e.Header {
-		req.Header[name] = values
+		req.Header[name] = nil
+		for _, v := range values {
+			req.Header[name] = append(req.Header[name], r.expand(v))
+		}
 	}
 	if req.Header.Get("Authorization") == "none" {
 		req.Header.Del("Authorization")

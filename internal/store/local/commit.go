@@ -398,7 +398,7 @@ func (g *group) trace(pid int64, p *domain.TracePatch) error {
 	w := p.Fold()
 	if w.Stamps.Field == ([32]uint16{}) {
 		// A patch that says nothing but that there is such a trace is kept by its stamp.
-		w.Stamps.Field[0] = 1
+		w.Stamps.Field[0], w.Value.Timestamp = 1, domain.Time{}
 	}
 	if domain.FoldTrace(&lt.own, &w) || !lt.stored {
 		g.change(lt)
