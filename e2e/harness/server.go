@@ -5,11 +5,13 @@ package harness
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -327,4 +329,45 @@ func cleanEnv() []string {
 		}
 	}
 	return kept
+}
+
+// TryPost sends a JSON body with the project's keys and returns the status; a
+// failing connection is an error, for tests that cut it.
+func (s *Server) TryPost(path string, body []byte) (int, error) {
+	req, err := http.NewRequest(http.MethodPost, s.BaseURL+path, bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	req.SetBasicAuth(s.PublicKey, s.SecretKey)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode, err
+}
+
+// Inputs reads a trace and returns the input of each of its observations, which
+// must be texts.
+func (s *Server) Inputs(trace string) (map[string]string, error) {
+	status, _, body := s.Do(http.MethodGet, "/api/public/traces/"+url.PathEscape(trace), nil, nil)
+	if status != http.StatusOK {
+		return nil, fmt.Errorf("status %d: %.200s", status, body)
+	}
+	var t struct {
+		Observations []struct {
+			ID    string `json:"id"`
+			Input string `json:"input"`
+		} `json:"observations"`
+	}
+	if err := json.Unmarshal(body, &t); err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for _, o := range t.Observations {
+		out[o.ID] = o.Input
+	}
+	return out, nil
 }
