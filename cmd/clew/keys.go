@@ -103,21 +103,9 @@ func listKeys(ctx context.Context, e *env, m keyManager) error {
 // only project that any key is for.
 func createKey(ctx context.Context, e *env, m keyManager, k native.Key) error {
 	if k.Project == "" && k.Org == "" {
-		list, err := m.list(ctx)
-		if err != nil {
+		var err error
+		if k.Project, err = onlyProject(ctx, m); err != nil {
 			return err
-		}
-		for _, other := range list {
-			switch {
-			case other.Project == "" || other.Project == k.Project:
-			case k.Project != "":
-				return errors.New("there are several projects: name one with --project")
-			default:
-				k.Project = other.Project
-			}
-		}
-		if k.Project == "" {
-			return errors.New("name a project with --project, or an organization with --org")
 		}
 	}
 	made, err := m.create(ctx, k)
@@ -126,6 +114,28 @@ func createKey(ctx context.Context, e *env, m keyManager, k native.Key) error {
 	}
 	_, err = fmt.Fprintf(e.out, "The secret is shown only now.\n\n    export LANGFUSE_PUBLIC_KEY=%s\n    export LANGFUSE_SECRET_KEY=%s\n", made.PublicKey, made.SecretKey)
 	return err
+}
+
+// onlyProject is the project that every key is for, if it is one.
+func onlyProject(ctx context.Context, m keyManager) (string, error) {
+	list, err := m.list(ctx)
+	if err != nil {
+		return "", err
+	}
+	project := ""
+	for _, k := range list {
+		switch {
+		case k.Project == "" || k.Project == project:
+		case project != "":
+			return "", errors.New("there are several projects: name one with --project")
+		default:
+			project = k.Project
+		}
+	}
+	if project == "" {
+		return "", errors.New("no key of a project is known: name a project with --project")
+	}
+	return project, nil
 }
 
 // openKeys finds who manages the keys of a folder.

@@ -64,6 +64,14 @@ func (i *Init) check() error {
 	if err := checkID("organization id", i.OrgID); err != nil {
 		return err
 	}
+	for name, value := range map[string]string{"organization name": i.OrgName, "project name": i.ProjectName, "user name": i.UserName} {
+		if value == "" {
+			continue
+		}
+		if err := checkName(name, value); err != nil {
+			return err
+		}
+	}
 	for _, pair := range [...]struct {
 		name, a, b string
 	}{
