@@ -22,7 +22,10 @@ func (s *Store) DeleteTraces(ctx context.Context, project string, ids []string) 
 			return public(err)
 		}
 	}
-	return nil
+	// A failure from here on leaves the erasing to the background.
+	s.tending.Lock()
+	defer s.tending.Unlock()
+	return public(s.eraseDeleted(ctx))
 }
 
 func (s *Store) deleteGroup(project string, ids []string) error {

@@ -261,7 +261,6 @@ func TestDeleteErases(t *testing.T) {
 			t.Errorf("observation %s of a deleted trace: %v", id, err)
 		}
 	}
-	maintain(t, s)
 	for _, secret := range []string{"SECRETONE", "SECRETTWO"} {
 		if files := inFolder(t, dir, secret); len(files) > 0 {
 			t.Errorf("%s is still in %v", secret, files)

@@ -197,7 +197,7 @@ func (s *Store) Close() error {
 
 // Limits implements store.Traces.
 func (s *Store) Limits() store.Limits {
-	return store.Limits{Patches: 500, Bytes: 4 << 20, EraseWithin: time.Minute}
+	return store.Limits{Patches: 500, Bytes: 4 << 20}
 }
 
 // Ready implements store.Traces. After a failed commit it tries whether
