@@ -101,23 +101,10 @@ type turnOf struct {
 }
 
 // span adds an observation that takes some milliseconds, with more keys.
-func (t *turnOf) span(kind, parent, name string, ms int, more map[string]any) string {
-	id := t.id("obs")
-	start := t.at
+func (t *turnOf) span(kind, parent, name string, ms int, more map[string]any) {
+	_, end := t.open(kind, parent, name, more["input"])
 	t.at = t.at.Add(time.Duration(ms) * time.Millisecond)
-	body := map[string]any{
-		"id": id, "traceId": t.trace, "name": name, "environment": t.environment,
-		"startTime": start.Format(time.RFC3339Nano), "endTime": t.at.Format(time.RFC3339Nano),
-	}
-	if parent != "" {
-		body["parentObservationId"] = parent
-	}
-	for k, v := range more {
-		body[k] = v
-	}
-	t.add(kind+"-create", start, body)
-	t.observations++
-	return id
+	end(more["output"], more)
 }
 
 // open adds an observation that others run inside of, and returns what ends it.

@@ -19,8 +19,9 @@ const (
 )
 
 // maxChunk is how many bytes of items a hot chunk takes before another one is
-// begun: the most that a reader of a small trace has to decompress.
-const maxChunk = 1 << 20
+// begun. A large trace is read in the order of its starts, which is not that of
+// its chunks, so some are unpacked more than once.
+const maxChunk = 128 << 10
 
 // group is one commit: batches of many requests, written in one transaction
 // with one sync of the hot log beside it.

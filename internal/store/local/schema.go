@@ -118,15 +118,16 @@ func migrate(c *sqlConn) error {
 
 // tx runs f in a write transaction, kept if f returns nil.
 func (c *sqlConn) tx(f func() error) error {
-	if err := c.run("BEGIN IMMEDIATE"); err != nil {
+	if _, err := c.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
 	if err := f(); err != nil {
-		return errors.Join(err, c.run("ROLLBACK"))
+		_, undo := c.exec("ROLLBACK")
+		return errors.Join(err, undo)
 	}
-	if err := c.run("COMMIT"); err != nil {
+	if _, err := c.exec("COMMIT"); err != nil {
 		// A failed COMMIT may leave the transaction open; a refused ROLLBACK says it did not.
-		_ = c.run("ROLLBACK")
+		_, _ = c.exec("ROLLBACK")
 		return err
 	}
 	return nil

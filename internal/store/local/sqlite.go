@@ -103,10 +103,6 @@ func (c *sqlConn) exec(sql string, args ...any) (int64, error) {
 
 // run runs a statement that is not worth keeping prepared.
 func (c *sqlConn) run(sql string) error {
-	if s := c.stmts[sql]; s != nil {
-		_, err := s.exec.ExecContext(context.Background(), nil)
-		return err
-	}
 	st, err := c.c.Prepare(sql)
 	if err != nil {
 		return err
@@ -232,11 +228,11 @@ func (p *pool) read(ctx context.Context, f func(c *sqlConn) error) (err error) {
 			return err
 		}
 	}
-	if err := c.run("BEGIN"); err != nil {
+	if _, err := c.exec("BEGIN"); err != nil {
 		return err
 	}
 	defer func() {
-		if end := c.run("COMMIT"); end != nil {
+		if _, end := c.exec("COMMIT"); end != nil {
 			err = errors.Join(err, end)
 		}
 	}()
