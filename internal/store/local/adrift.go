@@ -67,11 +67,11 @@ func (g *group) moveItems(old *pendingRow, to *liveTrace) error {
 		return err
 	}
 	for _, src := range sources {
-		items, err := g.s.readSource(src, old.lt.tid, nil)
+		u, err := g.s.readSource(src, old.lt.tid, nil)
 		if err != nil {
 			return err
 		}
-		if err := move(items); err != nil {
+		if err := move(u.items); err != nil {
 			return err
 		}
 	}

@@ -38,30 +38,37 @@ func traceSources(c *sqlConn, tid int64) (out []source, err error) {
 	return out, err
 }
 
-// readSource appends the items of a trace in a chunk or block to buf.
-func (s *Store) readSource(src source, tid int64, buf []byte) ([]byte, error) {
+// unpacked is what a chunk or block holds of a trace.
+type unpacked struct {
+	items []byte
+	all   []byte // the memory that items lie in
+}
+
+// readSource unpacks the items of a trace in a chunk or block into buf.
+func (s *Store) readSource(src source, tid int64, buf []byte) (u unpacked, err error) {
 	if src.hot {
-		return s.bodies.Chunk(src.place, buf)
+		u.all, err = s.bodies.Chunk(src.place, buf[:0])
+		u.items = u.all
+		return u, err
 	}
-	b, err := s.bodies.Block(src.place, body.Bodies, buf)
-	if err != nil {
-		return nil, err
+	if u.all, err = s.bodies.Block(src.place, body.Bodies, buf[:0]); err != nil {
+		return u, err
 	}
-	items, found := []byte(nil), false
-	err = eachRecord(b[len(buf):], func(t int64, rec []byte) error {
+	found := false
+	err = eachRecord(u.all, func(t int64, rec []byte) error {
 		if t == tid {
-			items, found = rec, true
+			u.items, found = rec, true
 			return errStop
 		}
 		return nil
 	})
 	if err != nil && err != errStop {
-		return nil, fmt.Errorf("block %d: %w", src.bid, err)
+		return u, fmt.Errorf("block %d: %w", src.bid, err)
 	}
 	if !found {
-		return nil, fmt.Errorf("block %d lacks trace %d: %w", src.bid, tid, errCorrupt)
+		return u, fmt.Errorf("block %d lacks trace %d: %w", src.bid, tid, errCorrupt)
 	}
-	return items, nil
+	return u, nil
 }
 
 // eachRecord calls f with the trace and the items of each record of a block.
@@ -96,15 +103,27 @@ type contents struct {
 	passing bool
 	cache   []cached
 	bytes   int
+	ahead   *readAhead
+	retired [][]byte // memory that the content handed out last may point into
+	spare   [][]byte // memory to unpack into
 }
 
 // itemRef is where an item lies: in a source's items, from and to.
 type itemRef struct{ src, from, to int32 }
 
-// cached is the decoded items of a source.
+// cached is the unpacked items of a source.
 type cached struct {
-	src   int32
-	items []byte
+	src int32
+	unpacked
+}
+
+// readAhead is the source after the one that was needed last, which another
+// goroutine unpacks meanwhile: sources are mostly needed one after the other.
+type readAhead struct {
+	src  int32
+	done chan struct{} // closed when the rest is set
+	unpacked
+	err error
 }
 
 // cacheBytes bounds the decoded items that a reader keeps, beside the one
@@ -119,6 +138,9 @@ func (r *contents) Own(ctx context.Context) (domain.Content, error) {
 	c, err := r.content(ctx, "")
 	if err != nil {
 		return domain.Content{}, public(err)
+	}
+	for p := range c { // it outlives the memory it was unpacked into
+		c[p].Data = slices.Clone(c[p].Data)
 	}
 	return c, nil
 }
@@ -147,6 +169,7 @@ func (r *contents) Each(ctx context.Context, f func(i int, c *domain.Content) er
 // move while a reader is slow: where a file went or a place was overwritten, it
 // looks the places up again.
 func (r *contents) content(ctx context.Context, id string) (domain.Content, error) {
+	r.recycle()
 	for {
 		c, err := r.fold(ctx, id)
 		if !errors.Is(err, body.ErrGone) && !errors.Is(err, body.ErrCorrupt) {
@@ -246,7 +269,13 @@ func (r *contents) indexNext(ctx context.Context) error {
 	return nil
 }
 
-// items is the decoded items of a source, from the cache if they are there.
+// recycle ends the validity of the content that was handed out last.
+func (r *contents) recycle() {
+	r.spare = append(r.spare, r.retired...)
+	r.retired = r.retired[:0]
+}
+
+// items is the unpacked items of a source, from the cache if they are there.
 func (r *contents) items(n int32) ([]byte, error) {
 	for i := range r.cache {
 		if r.cache[i].src == n {
@@ -254,14 +283,63 @@ func (r *contents) items(n int32) ([]byte, error) {
 		}
 	}
 	for len(r.cache) > 0 && (r.bytes > cacheBytes || r.passing) {
-		r.bytes -= len(r.cache[0].items)
-		r.cache = append(r.cache[:0], r.cache[1:]...)
+		r.evict()
 	}
-	b, err := r.s.readSource(r.sources[n], r.tid, nil)
+	u, err := r.unpack(n)
 	if err != nil {
 		return nil, err
 	}
-	r.cache = append(r.cache, cached{n, b})
-	r.bytes += len(b)
-	return b, nil
+	r.keep(n, u)
+	if next := n + 1; int(next) < len(r.sources) && !r.isCached(next) {
+		r.ahead = &readAhead{src: next, done: make(chan struct{})}
+		go r.ahead.read(r.s, r.sources[next], r.tid, r.takeSpare())
+	}
+	return u.items, nil
+}
+
+func (a *readAhead) read(s *Store, src source, tid int64, buf []byte) {
+	a.unpacked, a.err = s.readSource(src, tid, buf)
+	close(a.done)
+}
+
+// unpack reads a source, or waits for what is reading it.
+func (r *contents) unpack(n int32) (unpacked, error) {
+	if a := r.ahead; a != nil {
+		<-a.done
+		r.ahead = nil
+		if a.src == n {
+			return a.unpacked, a.err
+		}
+		if a.err == nil && !r.passing {
+			r.keep(a.src, a.unpacked) // it was not for nothing
+		}
+	}
+	return r.s.readSource(r.sources[n], r.tid, r.takeSpare())
+}
+
+func (r *contents) keep(n int32, u unpacked) {
+	r.cache = append(r.cache, cached{n, u})
+	r.bytes += len(u.all)
+}
+
+// evict drops the source unpacked longest ago. Its memory may still be pointed
+// into, by the content that is being put together.
+func (r *contents) evict() {
+	r.bytes -= len(r.cache[0].all)
+	r.retired = append(r.retired, r.cache[0].all)
+	r.cache = append(r.cache[:0], r.cache[1:]...)
+}
+
+func (r *contents) isCached(n int32) bool {
+	return slices.ContainsFunc(r.cache, func(c cached) bool { return c.src == n })
+}
+
+func (r *contents) takeSpare() []byte {
+	n := len(r.spare)
+	if n == 0 {
+		return nil
+	}
+	b := r.spare[n-1]
+	r.spare = r.spare[:n-1]
+	return b
 }

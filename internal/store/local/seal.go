@@ -192,6 +192,7 @@ func (j *sealing) add(ctx context.Context, t *sealedTrace) error {
 		if err := j.addItems(t, domain.Compact(items)); err != nil {
 			return err
 		}
+		src.recycle()
 	}
 	return j.closeRecord(t)
 }
