@@ -27,6 +27,7 @@ type config struct {
 	large   int           // spans with which the start is timed
 	big     int           // observations of the large trace
 	only    string
+	profile string
 }
 
 func main() {
@@ -39,6 +40,7 @@ func main() {
 	flag.IntVar(&c.large, "large", 1_000_000, "spans with which the start is timed")
 	flag.IntVar(&c.big, "big", 10_000, "observations of the large trace")
 	flag.StringVar(&c.only, "only", "", "comma-separated stages to run: start, reads, batches, load; default all")
+	flag.StringVar(&c.profile, "profile", "", "file to write the CPU profile of the full load to")
 	quick := flag.Bool("quick", false, "a short run of a tenth of the sizes, to see that all of it works")
 	flag.Parse()
 	if *quick {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -29,11 +30,17 @@ type profiled struct {
 	err error
 }
 
-// profile takes a CPU profile of the server.
-func (s *server) profile(ctx context.Context, d time.Duration) profiled {
+// profile takes a CPU profile of the server, and writes it to a file if one is
+// named.
+func (s *server) profile(ctx context.Context, d time.Duration, file string) profiled {
 	var b bytes.Buffer
 	if _, err := s.get(ctx, fmt.Sprintf("/debug/pprof/profile?seconds=%d", max(1, int(d.Seconds()))), &b); err != nil {
 		return profiled{err: err}
+	}
+	if file != "" {
+		if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil {
+			return profiled{err: err}
+		}
 	}
 	p, err := profile.Parse(&b)
 	return profiled{p, err}

@@ -154,7 +154,7 @@ func (b *bench) fullLoad(ctx context.Context) error {
 		return err
 	}
 	profile := make(chan profiled, 1)
-	go func() { profile <- s.profile(ctx, b.load/2) }()
+	go func() { profile <- s.profile(ctx, b.load/2, b.config.profile) }()
 	begun := time.Now()
 	if err := l.run(ctx, 1<<40, b.load); err != nil {
 		return err

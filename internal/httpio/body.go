@@ -24,7 +24,10 @@ import (
 // and the memory used on the way. The errors are domain.TooLarge past the
 // limit, domain.Invalid (naming the encoding) for an unknown encoding or data
 // that is not in it, domain.Canceled when the client stopped sending.
-func ReadBody(r *http.Request, limit int64) ([]byte, error) {
+func ReadBody(r *http.Request, limit int64) ([]byte, error) { return ReadBodyInto(nil, r, limit) }
+
+// ReadBodyInto is ReadBody into the memory of buf, as far as that reaches.
+func ReadBodyInto(buf []byte, r *http.Request, limit int64) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
@@ -32,7 +35,7 @@ func ReadBody(r *http.Request, limit int64) ([]byte, error) {
 	// What is sent compressed can still be endless (empty gzip members), so
 	// the raw bytes are bounded too.
 	src := &source{r: r.Body, left: limit + 64<<10}
-	body, err := readEncoded(src, enc, r.ContentLength, limit)
+	body, err := readEncoded(buf, src, enc, r.ContentLength, limit)
 	if err != nil && domain.CodeOf(err) == domain.TooLarge {
 		// A client reads its answer only after it has sent its body, and a
 		// connection closed under it often loses the answer.
@@ -41,12 +44,12 @@ func ReadBody(r *http.Request, limit int64) ([]byte, error) {
 	return body, err
 }
 
-func readEncoded(src *source, enc string, length, limit int64) ([]byte, error) {
+func readEncoded(buf []byte, src *source, enc string, length, limit int64) ([]byte, error) {
 	if enc == "" || enc == "identity" {
 		if length > limit {
 			return nil, tooLarge(limit)
 		}
-		return readAll(src, length, limit)
+		return readAll(buf, src, length, limit)
 	}
 	in := bufio.NewReaderSize(src, 4<<10)
 	if _, err := in.Peek(1); err == io.EOF && src.err == nil {
@@ -55,7 +58,7 @@ func readEncoded(src *source, enc string, length, limit int64) ([]byte, error) {
 	dec, put, err := decoder(in, enc, limit)
 	if err == nil {
 		var body []byte
-		body, err = readAll(dec, 4*length, limit)
+		body, err = readAll(buf, dec, 4*length, limit)
 		put()
 		if err == nil {
 			return body, nil
@@ -118,8 +121,10 @@ var (
 
 // readAll reads r to its end; hint is the expected size, -1 for unknown. The
 // buffer grows with what really came, since a header can promise anything.
-func readAll(r io.Reader, hint, limit int64) ([]byte, error) {
-	buf := make([]byte, 0, max(512, min(hint+1, limit+1, 1<<20)))
+func readAll(buf []byte, r io.Reader, hint, limit int64) ([]byte, error) {
+	if buf = buf[:0]; cap(buf) < 512 {
+		buf = make([]byte, 0, max(512, min(hint+1, limit+1, 1<<20)))
+	}
 	for {
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]

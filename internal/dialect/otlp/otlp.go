@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -45,7 +46,13 @@ type Options struct {
 }
 
 // API serves OTLP over HTTP.
-type API struct{ o Options }
+type API struct {
+	o      Options
+	bodies sync.Pool // *[]byte: nothing points into a request's body once it is decoded
+}
+
+// maxPooled bounds the memory that a rare large request leaves in the pool.
+const maxPooled = 8 << 20
 
 // New makes an API of o.
 func New(o Options) *API {
@@ -58,7 +65,7 @@ func New(o Options) *API {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &API{o}
+	return &API{o: o}
 }
 
 // Routes registers the paths that exporters append to their endpoints: the
@@ -116,15 +123,7 @@ func (a *API) export(r *http.Request, protobuf, known bool) (rejects, error) {
 	if !known {
 		return rejects{}, domain.Errorf(domain.Invalid, "Content-Type must be application/x-protobuf or application/json")
 	}
-	body, err := httpio.ReadBody(r, a.o.MaxBody)
-	if err != nil {
-		return rejects{}, err
-	}
-	decode := decodeJSON
-	if protobuf {
-		decode = decodeProtobuf
-	}
-	x, err := decode(body)
+	x, err := a.decode(r, protobuf)
 	if err != nil {
 		return rejects{}, err
 	}
@@ -148,6 +147,26 @@ func (a *API) export(r *http.Request, protobuf, known bool) (rejects, error) {
 		rejected.add(1, "span %s: %s", ids[x.Index], x.Err.Msg)
 	}
 	return rejected, nil
+}
+
+// decode reads the request's body in its encoding.
+func (a *API) decode(r *http.Request, protobuf bool) (export, error) {
+	buf, _ := a.bodies.Get().(*[]byte)
+	if buf == nil {
+		buf = new([]byte)
+	}
+	body, err := httpio.ReadBodyInto(*buf, r, a.o.MaxBody)
+	if err != nil {
+		return export{}, err
+	}
+	if cap(body) <= maxPooled {
+		*buf = body
+		defer a.bodies.Put(buf)
+	}
+	if protobuf {
+		return decodeProtobuf(body)
+	}
+	return decodeJSON(body)
 }
 
 // metrics takes what nothing is done with.

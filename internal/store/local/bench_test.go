@@ -49,37 +49,74 @@ func BenchmarkAppend(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer s.Close()
-			r := rand.New(rand.NewPCG(1, 2))
-			texts := make([]domain.Body, 64)
-			for i := range texts {
-				texts[i] = domain.TextBody(prose(r, 4096))
-			}
-			n := 0
+			g := newSpans()
 			for b.Loop() {
-				batch := store.Batch{Project: "p"}
-				for i := range 400 {
-					n++
-					at := time.Now().UnixNano()
-					p := domain.ObservationPatch{
-						Stamp: domain.Stamp{Time: at, Op: domain.Replace},
-						Value: domain.Observation{
-							ID: fmt.Sprintf("%016x", n), TraceID: fmt.Sprintf("%032x", n/8), Name: "step", Type: domain.TypeGeneration,
-							Start: domain.At(at), End: domain.At(at + 1e9), Model: "gpt-4o", Environment: "default",
-						},
-					}
-					if i%8 != 0 {
-						p.Value.ParentID = fmt.Sprintf("%016x", n-i%8)
-					}
-					p.Content[domain.Input] = texts[r.IntN(64)]
-					p.Content[domain.Output] = domain.TextBody(string(texts[r.IntN(64)].Data[:1024]))
-					domain.SealObservation(&p)
-					batch.Observations = append(batch.Observations, p)
-				}
-				if errs := s.Append(b.Context(), []store.Batch{batch}); errs[0] != nil {
-					b.Fatal(errs[0])
-				}
+				g.append(b, s)
 			}
-			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "spans/s")
+			b.ReportMetric(float64(g.n)/b.Elapsed().Seconds(), "spans/s")
 		})
+	}
+}
+
+// BenchmarkSeal seals 40,000 such spans.
+func BenchmarkSeal(b *testing.B) {
+	s, err := local.Open(b.Context(), b.TempDir(), local.Options{SealAfter: -1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	g := newSpans()
+	for b.Loop() {
+		b.StopTimer()
+		for range 100 {
+			g.append(b, s)
+		}
+		b.StartTimer()
+		if err := s.Maintain(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(g.n), "µs/span")
+}
+
+// spans makes the spans of the benchmarks.
+type spans struct {
+	r     *rand.Rand
+	texts []domain.Body
+	n     int
+}
+
+func newSpans() *spans {
+	g := &spans{r: rand.New(rand.NewPCG(1, 2)), texts: make([]domain.Body, 2000)}
+	for i := range g.texts {
+		g.texts[i] = domain.TextBody(prose(g.r, 4096))
+	}
+	return g
+}
+
+// append writes the next 400 spans.
+func (g *spans) append(b *testing.B, s *local.Store) {
+	b.Helper()
+	batch := store.Batch{Project: "p"}
+	for i := range 400 {
+		g.n++
+		at := time.Now().UnixNano()
+		p := domain.ObservationPatch{
+			Stamp: domain.Stamp{Time: at, Op: domain.Replace},
+			Value: domain.Observation{
+				ID: fmt.Sprintf("%016x", g.n), TraceID: fmt.Sprintf("%032x", g.n/8), Name: "step", Type: domain.TypeGeneration,
+				Start: domain.At(at), End: domain.At(at + 1e9), Model: "gpt-4o", Environment: "default",
+			},
+		}
+		if i%8 != 0 {
+			p.Value.ParentID = fmt.Sprintf("%016x", g.n-i%8)
+		}
+		p.Content[domain.Input] = g.texts[g.r.IntN(len(g.texts))]
+		p.Content[domain.Output] = domain.TextBody(string(g.texts[g.r.IntN(len(g.texts))].Data[:1024]))
+		domain.SealObservation(&p)
+		batch.Observations = append(batch.Observations, p)
+	}
+	if errs := s.Append(b.Context(), []store.Batch{batch}); errs[0] != nil {
+		b.Fatal(errs[0])
 	}
 }

@@ -580,6 +580,7 @@ func (g *group) settle() {
 	}
 	for _, lt := range g.touched {
 		lt.touched, lt.dirty, lt.stale, lt.chunk = false, false, false, nil
+		g.s.recent.count(lt)
 	}
 	for i, c := range g.hot {
 		g.s.hot.add(c.lt.tid, g.files[i], g.now)

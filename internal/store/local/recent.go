@@ -25,6 +25,7 @@ type liveTrace struct {
 	created, updated int64
 	nextSeq, nextHot int64
 	stored           bool // has a row in the database
+	counted          int  // what it counts in recent.rows
 
 	// In the running group:
 	touched bool // the group looked at it
@@ -61,23 +62,24 @@ func (r *recent) add(lt *liveTrace) { r.traces[lt.traceRef] = r.order.PushFront(
 
 func (r *recent) remove(ref traceRef) {
 	if e := r.traces[ref]; e != nil {
+		r.rows -= e.Value.(*liveTrace).counted
 		r.order.Remove(e)
 		delete(r.traces, ref)
 	}
 }
 
+// count notes how large a trace has become.
+func (r *recent) count(lt *liveTrace) {
+	if r.traces[lt.traceRef] != nil {
+		r.rows += len(lt.rows) + 1 - lt.counted
+		lt.counted = len(lt.rows) + 1
+	}
+}
+
 // trim forgets the traces written to longest ago. It is called between groups.
 func (r *recent) trim() {
-	if r.rows = 0; r.order.Len() == 0 {
-		return
-	}
-	for e := r.order.Front(); e != nil; {
-		lt, next := e.Value.(*liveTrace), e.Next()
-		if r.rows += len(lt.rows) + 1; r.rows > maxRecentRows && e != r.order.Front() {
-			r.order.Remove(e)
-			delete(r.traces, lt.traceRef)
-		}
-		e = next
+	for r.rows > maxRecentRows && r.order.Len() > 1 {
+		r.remove(r.order.Back().Value.(*liveTrace).traceRef)
 	}
 }
 

@@ -164,10 +164,12 @@ func (s *Store) load() (err error) {
 	}); err != nil {
 		return err
 	}
-	if s.nextTid, err = s.db.integer("SELECT max(tid) + 1 FROM traces"); err != nil {
+	// The bare maximum is the last row; an expression of it would be a scan.
+	last, err := s.db.integer("SELECT max(tid) FROM traces")
+	if err != nil {
 		return err
 	}
-	s.nextTid = max(s.nextTid, 1)
+	s.nextTid = last + 1
 	if s.seq, err = s.db.integer("SELECT max(seq) FROM changes"); err != nil {
 		return err
 	}
