@@ -29,7 +29,7 @@ func (g *group) rescue(lt *liveTrace, to *pendingRow) error {
 			return err
 		}
 	}
-	if err := g.moveItems(old, lt); err != nil {
+	if err := g.moveItems(old, to); err != nil {
 		return err
 	}
 	domain.FoldObservation(&to.fold, &old.fold)
@@ -42,12 +42,12 @@ func (g *group) rescue(lt *liveTrace, to *pendingRow) error {
 }
 
 // moveItems copies the items of an observation to the chunk of its new trace.
-func (g *group) moveItems(old *pendingRow, to *liveTrace) error {
+func (g *group) moveItems(old, to *pendingRow) error {
 	move := func(items []byte) error {
 		r := reader{b: items}
 		for len(r.b) > 0 {
 			if it := r.item(); r.err == nil && it.ID == old.id {
-				g.item(to, &it)
+				g.item(to.lt, itemRow(to.rid), &it)
 			}
 		}
 		return r.err

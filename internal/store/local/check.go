@@ -232,10 +232,15 @@ func (k *checker) records(ctx context.Context) error {
 	type chunk struct {
 		k     int64
 		place body.Place
+		rows  int // entries of its directory
 	}
 	var chunks []chunk
-	if err := k.c.rows("SELECT k, file, off, len FROM hot", func(r row) error {
-		chunks = append(chunks, chunk{r.int(0), body.Place{File: r.int(1), Off: r.int(2), Len: r.int(3)}})
+	if err := k.c.rows("SELECT k, file, off, len, rows FROM hot", func(r row) error {
+		c := chunk{r.int(0), body.Place{File: r.int(1), Off: r.int(2), Len: r.int(3)}, 0}
+		for rd := (reader{b: r.blob(4)}); len(rd.b) > 0; c.rows++ {
+			rd.uint()
+		}
+		chunks = append(chunks, c)
 		return nil
 	}); err != nil {
 		return err
@@ -246,7 +251,9 @@ func (k *checker) records(ctx context.Context) error {
 		if err != nil {
 			continue // frames has reported it
 		}
-		k.items(h.k>>seqBits, h.place, b)
+		if n := k.items(h.k>>seqBits, h.place, b); n != h.rows {
+			k.problem("trace number %d: %d items at %v, its directory has %d", h.k>>seqBits, n, h.place, h.rows)
+		}
 		buf = b
 	}
 	last := int64(0)
@@ -291,11 +298,13 @@ func (k *checker) block(bid int64, p body.Place, b []byte) error {
 	}, bid)
 }
 
-func (k *checker) items(tid int64, p body.Place, b []byte) {
-	for rd := (reader{b: b}); len(rd.b) > 0; {
+// items decodes items and returns how many there are.
+func (k *checker) items(tid int64, p body.Place, b []byte) (n int) {
+	for rd := (reader{b: b}); len(rd.b) > 0; n++ {
 		if rd.item(); rd.err != nil {
 			k.problem("trace number %d: items at %v can't be read: %v", tid, p, rd.err)
-			return
+			return n
 		}
 	}
+	return n
 }

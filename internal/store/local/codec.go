@@ -241,3 +241,17 @@ func (r *reader) item() (it domain.Item) {
 	}
 	return it
 }
+
+// skipItem passes over one item.
+func (r *reader) skipItem() {
+	r.bytes() // id
+	r.int()
+	r.byte()
+	r.bytes() // event
+	r.fixed()
+	r.uint()
+	for set := r.uint(); set != 0 && r.err == nil; set &= set - 1 {
+		r.byte()
+		r.bytes()
+	}
+}

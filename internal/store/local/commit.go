@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -53,6 +54,7 @@ type pendingRow struct {
 type hotChunk struct {
 	lt    *liveTrace
 	items []byte
+	rows  []byte // see itemRow, one for each item
 }
 
 // goneChunk is a hot chunk of a trace that the group dissolved.
@@ -189,7 +191,7 @@ func (g *group) observation(pid int64, p *domain.ObservationPatch) error {
 	if !seen && (p.Parts != 0 || p.Stamp.Op == domain.Replace) {
 		row.change(g)
 		row.fold.Value.Parts |= p.Content.Set()
-		g.item(lt, &domain.Item{ID: p.Value.ID, Stamp: p.Stamp, Said: p.Parts, Content: p.Content})
+		g.item(lt, itemRow(row.rid), &domain.Item{ID: p.Value.ID, Stamp: p.Stamp, Said: p.Parts, Content: p.Content})
 	}
 	return nil
 }
@@ -374,16 +376,23 @@ func (s *Store) storedFold(rid int64) (f domain.Fold[domain.Observation], err er
 	return f, errors.Join(err, fault)
 }
 
+// itemRow says in the directory of a chunk whose an item is: the trace's own,
+// or that of an observation by its number in the trace.
+func itemRow(rid int64) uint64 { return uint64(rid&(maxSeq-1)) + 1 }
+
+const ownRow = 0
+
 // item adds one write's bodies to the chunk of its trace.
-func (g *group) item(lt *liveTrace, it *domain.Item) {
+func (g *group) item(lt *liveTrace, row uint64, it *domain.Item) {
 	if n := it.Content.Size(); len(lt.chunk) > 0 && len(lt.chunk)+n > maxChunk {
-		g.full = append(g.full, hotChunk{lt, lt.chunk})
-		lt.chunk = nil
+		g.full = append(g.full, hotChunk{lt, lt.chunk, lt.chunkRows})
+		lt.chunk, lt.chunkRows = nil, nil
 	}
 	if lt.chunk == nil {
 		lt.chunk = g.s.spare.take()
 	}
 	lt.chunk = putItem(lt.chunk, it)
+	lt.chunkRows = binary.AppendUvarint(lt.chunkRows, row)
 }
 
 // trace folds one patch of a trace itself in.
@@ -407,7 +416,7 @@ func (g *group) trace(pid int64, p *domain.TracePatch) error {
 	if !seen && (p.Parts != 0 || p.Stamp.Op == domain.Replace) {
 		lt.own.Value.Parts |= p.Content.Set()
 		g.change(lt)
-		g.item(lt, &domain.Item{Stamp: p.Stamp, Said: p.Parts, Content: p.Content})
+		g.item(lt, ownRow, &domain.Item{Stamp: p.Stamp, Said: p.Parts, Content: p.Content})
 	}
 	return nil
 }
@@ -460,7 +469,7 @@ func (g *group) write() error {
 	g.hot = g.full
 	for _, lt := range g.touched {
 		if len(lt.chunk) > 0 {
-			g.hot = append(g.hot, hotChunk{lt, lt.chunk})
+			g.hot = append(g.hot, hotChunk{lt, lt.chunk, lt.chunkRows})
 		}
 	}
 	chunks := make([][]byte, len(g.hot))
@@ -489,7 +498,7 @@ func (g *group) writeRows(places []body.Place) error {
 		if lt.nextHot >= maxSeq {
 			return domain.Errorf(domain.Unavailable, "trace %s takes in more writes than can be settled; try again", lt.id)
 		}
-		if _, err := db.exec("INSERT INTO hot (k, file, off, len) VALUES (?,?,?,?)", lt.tid<<seqBits|lt.nextHot, p.File, p.Off, p.Len); err != nil {
+		if _, err := db.exec("INSERT INTO hot (k, file, off, len, rows) VALUES (?,?,?,?,?)", lt.tid<<seqBits|lt.nextHot, p.File, p.Off, p.Len, g.hot[i].rows); err != nil {
 			return err
 		}
 		lt.nextHot++
@@ -579,7 +588,7 @@ func (g *group) settle() {
 		g.s.ids.covers(g.s.seq)
 	}
 	for _, lt := range g.touched {
-		lt.touched, lt.dirty, lt.stale, lt.chunk = false, false, false, nil
+		lt.touched, lt.dirty, lt.stale, lt.chunk, lt.chunkRows = false, false, false, nil, nil
 		g.s.recent.count(lt)
 	}
 	for i, c := range g.hot {

@@ -14,10 +14,16 @@ import (
 type source struct {
 	place body.Place
 	hot   bool
-	k     int64 // of a hot chunk: its key
-	bid   int64 // of a block: its number
-	gen   int64 // of a block: the sealing that wrote it
-	raw   int64 // of a block: the bytes of the trace's record
+	k     int64  // of a hot chunk: its key
+	bid   int64  // of a block: its number
+	gen   int64  // of a block: the sealing that wrote it
+	raw   int64  // of a block: the bytes of the trace's record
+	rows  []byte // of a hot chunk: see itemRow, one for each item
+}
+
+// same reports whether two lists name the same places.
+func same(a, b []source) bool {
+	return slices.EqualFunc(a, b, func(x, y source) bool { return x.place == y.place })
 }
 
 // traceSources lists where the items of a trace are: blocks in the order they
@@ -31,8 +37,8 @@ func traceSources(c *sqlConn, tid int64) (out []source, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = c.rows("SELECT k, file, off, len FROM hot WHERE k BETWEEN ? AND ? ORDER BY k", func(r row) error {
-		out = append(out, source{place: body.Place{File: r.int(1), Off: r.int(2), Len: r.int(3)}, hot: true, k: r.int(0)})
+	err = c.rows("SELECT k, file, off, len, rows FROM hot WHERE k BETWEEN ? AND ? ORDER BY k", func(r row) error {
+		out = append(out, source{place: body.Place{File: r.int(1), Off: r.int(2), Len: r.int(3)}, hot: true, k: r.int(0), rows: slices.Clone(r.blob(4))})
 		return nil
 	}, tid<<seqBits, (tid+1)<<seqBits-1)
 	return out, err
@@ -90,12 +96,14 @@ func eachRecord(b []byte, f func(tid int64, items []byte) error) error {
 //
 // Blocks of a single sealing hold the observations in the order they are read
 // in, so they pass by one at a time. With anything else beside them, all is
-// indexed first, and decoded again piece by piece.
+// indexed first: hot chunks by their directories, blocks by unpacking them; then
+// it is unpacked piece by piece.
 type contents struct {
 	s            *Store
 	tid          int64
 	own          bool // the trace's own patches said bodies
 	observations []domain.Observation
+	ids          map[uint64]string // of the observations, by itemRow
 	sources      []source
 
 	index   map[string][]itemRef
@@ -108,13 +116,14 @@ type contents struct {
 	spare   [][]byte // memory to unpack into
 }
 
-// itemRef is where an item lies: in a source's items, from and to.
-type itemRef struct{ src, from, to int32 }
+// itemRef is where an item lies: in which source, and the how manieth there.
+type itemRef struct{ src, n int32 }
 
 // cached is the unpacked items of a source.
 type cached struct {
 	src int32
 	unpacked
+	offs []int32 // where each item begins
 }
 
 // readAhead is the source after the one that was needed last, which another
@@ -185,10 +194,10 @@ func (r *contents) content(ctx context.Context, id string) (domain.Content, erro
 		if len(now) == 0 {
 			return domain.Content{}, domain.Errorf(domain.NotFound, "the trace was deleted while it was read")
 		}
-		if slices.Equal(now, r.sources) {
+		if same(now, r.sources) {
 			return domain.Content{}, err // nothing moved: it is damaged
 		}
-		*r = contents{s: r.s, tid: r.tid, own: r.own, observations: r.observations, sources: now}
+		*r = contents{s: r.s, tid: r.tid, own: r.own, observations: r.observations, ids: r.ids, sources: now}
 	}
 }
 
@@ -220,11 +229,14 @@ func (r *contents) fold(ctx context.Context, id string) (domain.Content, error) 
 // decode appends the items at these places to items.
 func (r *contents) decode(refs []itemRef, items []domain.Item) ([]domain.Item, error) {
 	for _, ref := range refs {
-		b, err := r.items(ref.src)
+		c, err := r.items(ref.src)
 		if err != nil {
 			return nil, err
 		}
-		rd := reader{b: b[ref.from:ref.to]}
+		if int(ref.n) >= len(c.offs) {
+			return nil, fmt.Errorf("item %d of %d at %v: %w", ref.n, len(c.offs), r.sources[ref.src].place, errCorrupt)
+		}
+		rd := reader{b: c.unpacked.items[c.offs[ref.n]:]}
 		items = append(items, rd.item())
 		if rd.err != nil {
 			return nil, rd.err
@@ -252,19 +264,25 @@ func (r *contents) indexNext(ctx context.Context) error {
 		clear(r.index)
 	}
 	n := int32(r.indexed)
-	b, err := r.items(n)
+	if src := &r.sources[n]; src.hot {
+		r.indexed++
+		rd := reader{b: src.rows}
+		for i := int32(0); len(rd.b) > 0; i++ {
+			if id, found := r.ids[rd.uint()]; found {
+				r.index[id] = append(r.index[id], itemRef{n, i})
+			}
+		}
+		return rd.err
+	}
+	c, err := r.items(n)
 	if err != nil {
 		return err
 	}
 	r.indexed++
-	rd := reader{b: b}
-	for len(rd.b) > 0 {
-		from := len(b) - len(rd.b)
-		it := rd.item()
-		if rd.err != nil {
-			return rd.err
-		}
-		r.index[it.ID] = append(r.index[it.ID], itemRef{n, int32(from), int32(len(b) - len(rd.b))})
+	for i, off := range c.offs {
+		rd := reader{b: c.unpacked.items[off:]}
+		id := rd.text()
+		r.index[id] = append(r.index[id], itemRef{n, int32(i)})
 	}
 	return nil
 }
@@ -276,10 +294,10 @@ func (r *contents) recycle() {
 }
 
 // items is the unpacked items of a source, from the cache if they are there.
-func (r *contents) items(n int32) ([]byte, error) {
+func (r *contents) items(n int32) (*cached, error) {
 	for i := range r.cache {
 		if r.cache[i].src == n {
-			return r.cache[i].items, nil
+			return &r.cache[i], nil
 		}
 	}
 	for len(r.cache) > 0 && (r.bytes > cacheBytes || r.passing) {
@@ -289,12 +307,14 @@ func (r *contents) items(n int32) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.keep(n, u)
+	if err := r.keep(n, u); err != nil {
+		return nil, err
+	}
 	if next := n + 1; int(next) < len(r.sources) && !r.isCached(next) {
 		r.ahead = &readAhead{src: next, done: make(chan struct{})}
 		go r.ahead.read(r.s, r.sources[next], r.tid, r.takeSpare())
 	}
-	return u.items, nil
+	return &r.cache[len(r.cache)-1], nil
 }
 
 func (a *readAhead) read(s *Store, src source, tid int64, buf []byte) {
@@ -311,15 +331,25 @@ func (r *contents) unpack(n int32) (unpacked, error) {
 			return a.unpacked, a.err
 		}
 		if a.err == nil && !r.passing {
-			r.keep(a.src, a.unpacked) // it was not for nothing
+			if err := r.keep(a.src, a.unpacked); err != nil { // it was not for nothing
+				return unpacked{}, err
+			}
 		}
 	}
 	return r.s.readSource(r.sources[n], r.tid, r.takeSpare())
 }
 
-func (r *contents) keep(n int32, u unpacked) {
-	r.cache = append(r.cache, cached{n, u})
+func (r *contents) keep(n int32, u unpacked) error {
+	c := cached{src: n, unpacked: u}
+	for rd := (reader{b: u.items}); len(rd.b) > 0; {
+		c.offs = append(c.offs, int32(len(u.items)-len(rd.b)))
+		if rd.skipItem(); rd.err != nil {
+			return fmt.Errorf("items at %v: %w", r.sources[n].place, rd.err)
+		}
+	}
+	r.cache = append(r.cache, c)
 	r.bytes += len(u.all)
+	return nil
 }
 
 // evict drops the source unpacked longest ago. Its memory may still be pointed

@@ -28,14 +28,18 @@ func (s *Store) Trace(ctx context.Context, project, id string) (*store.Trace, er
 		if !found {
 			return domain.Errorf(domain.NotFound, "Trace %s not found within authorized project", id)
 		}
-		if n := t.Trace.Totals.Observations; n > 0 {
+		n := t.Trace.Totals.Observations
+		if n > 0 {
 			t.Observations = make([]domain.Observation, 0, n)
 		}
-		err = s.eachObservation(c, pid, src.tid, t.Trace.ID, func(_ int64, o *domain.Observation) error {
+		src.ids = make(map[uint64]string, n+1)
+		src.ids[ownRow] = ""
+		err = s.eachObservation(c, pid, src.tid, t.Trace.ID, func(rid int64, o *domain.Observation) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
 			t.Observations = append(t.Observations, *o)
+			src.ids[itemRow(rid)] = o.ID
 			return nil
 		})
 		if err != nil {
@@ -168,6 +172,7 @@ func (s *Store) observation(ctx context.Context, project, id string) (*store.Obs
 			return errors.Join(err, fault)
 		}
 		s.finish(project, t.Trace.ID, &out.Observation)
+		src.ids = map[uint64]string{itemRow(rid): id}
 		src.sources, err = traceSources(c, src.tid)
 		return err
 	})

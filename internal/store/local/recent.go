@@ -32,6 +32,8 @@ type liveTrace struct {
 	dirty   bool // and changes it
 	stale   bool // the rollup must be gathered anew
 	chunk   []byte
+	// chunkRows is the directory of chunk.
+	chunkRows []byte
 }
 
 // recent holds the traces written to last, bounded by how many observations

@@ -60,7 +60,11 @@ CREATE TABLE scores (
 CREATE INDEX scores_trace ON scores (project, trace) WHERE trace IS NOT NULL;
 
 -- Bodies: the chunks of the hot log, and the blocks of the day files.
-CREATE TABLE hot (k INTEGER PRIMARY KEY /* tid << 20 | n */, file INTEGER NOT NULL, off INTEGER NOT NULL, len INTEGER NOT NULL);
+CREATE TABLE hot (
+	k INTEGER PRIMARY KEY,     -- tid << 20 | n
+	file INTEGER NOT NULL, off INTEGER NOT NULL, len INTEGER NOT NULL,
+	rows BLOB NOT NULL         -- whose items are in it, in their order
+);
 CREATE TABLE blocks (
 	bid INTEGER PRIMARY KEY,
 	file INTEGER NOT NULL, off INTEGER NOT NULL, len INTEGER NOT NULL,

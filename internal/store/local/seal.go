@@ -47,9 +47,10 @@ type sealing struct {
 // sealedTrace is a trace of the job, as it was when the job began.
 type sealedTrace struct {
 	tid   int64
-	gen   int64    // the number of this sealing among the trace's own
-	take  []source // what the new blocks stand in for
-	order []string // observation ids in the order they are read in; "" is the trace itself
+	gen   int64             // the number of this sealing among the trace's own
+	take  []source          // what the new blocks stand in for
+	order []string          // observation ids in the order they are read in; "" is the trace itself
+	ids   map[uint64]string // of them, by itemRow
 }
 
 // record is one trace's items in a block.
@@ -159,8 +160,10 @@ func (t *sealedTrace) readOrder(c *sqlConn) error {
 		id    string
 	}
 	var keys []key
-	err := c.rows("SELECT start, id FROM observations WHERE rid BETWEEN ? AND ?", func(r row) error {
+	t.ids = map[uint64]string{ownRow: ""}
+	err := c.rows("SELECT start, id, rid FROM observations WHERE rid BETWEEN ? AND ?", func(r row) error {
 		keys = append(keys, key{r.int(0), r.text(1)})
+		t.ids[itemRow(r.int(2))] = r.text(1)
 		return nil
 	}, t.tid<<seqBits, (t.tid+1)<<seqBits-1)
 	slices.SortFunc(keys, func(a, b key) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.id, b.id)) })
@@ -174,7 +177,7 @@ func (t *sealedTrace) readOrder(c *sqlConn) error {
 // add puts the items of a trace that a read may see into blocks. Items without
 // a row stay behind: their observation moved to another trace.
 func (j *sealing) add(ctx context.Context, t *sealedTrace) error {
-	src := &contents{s: j.s, tid: t.tid, sources: t.take, index: map[string][]itemRef{}}
+	src := &contents{s: j.s, tid: t.tid, ids: t.ids, sources: t.take, index: map[string][]itemRef{}}
 	for src.indexed < len(src.sources) {
 		if err := src.indexNext(ctx); err != nil {
 			return err
@@ -403,12 +406,13 @@ func (s *Store) setAside(ctx context.Context, quiet time.Duration) {
 
 func (j *sealing) readable(ctx context.Context) error {
 	for _, t := range j.traces {
-		src := &contents{s: j.s, tid: t.tid, sources: t.take, index: map[string][]itemRef{}}
-		for src.indexed < len(src.sources) {
-			if err := src.indexNext(ctx); err != nil {
+		src := &contents{s: j.s, tid: t.tid, ids: t.ids, sources: t.take, index: map[string][]itemRef{}}
+		for n := range src.sources {
+			if _, err := src.items(int32(n)); err != nil {
 				return err
 			}
+			src.recycle()
 		}
 	}
-	return nil
+	return ctx.Err()
 }
