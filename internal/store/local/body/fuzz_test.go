@@ -77,8 +77,8 @@ func readAll(t *testing.T, dir string, kind Kind, data []byte) {
 	}
 	defer f.Close()
 	known := func(err error) {
-		if err != nil && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) && !errors.Is(err, ErrNoSection) {
-			t.Errorf("reading arbitrary bytes: %v, want damage, a newer version or no such section", err)
+		if err != nil && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) && !errors.Is(err, ErrNoSection) && !errors.Is(err, ErrGone) {
+			t.Errorf("reading arbitrary bytes: %v, want damage, an erased frame, a newer version or no such section", err)
 		}
 	}
 	read := func(p Place) {
