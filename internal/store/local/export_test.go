@@ -29,3 +29,6 @@ func (s *Store) Pragmas(t *testing.T) (out []string) {
 	}
 	return out
 }
+
+// SortObservations is what a read sorts observations with.
+var SortObservations = sortObservations

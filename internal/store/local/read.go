@@ -45,9 +45,7 @@ func (s *Store) Trace(ctx context.Context, project, id string) (*store.Trace, er
 		if err != nil {
 			return err
 		}
-		slices.SortFunc(t.Observations, func(a, b domain.Observation) int {
-			return cmp.Or(cmp.Compare(a.Start.Nanos(), b.Start.Nanos()), cmp.Compare(a.ID, b.ID))
-		})
+		sortObservations(t.Observations)
 		src.observations = t.Observations
 		t.Source = src
 		if t.Scores, err = scoresOf(c, pid, domain.TraceKey(id)); err != nil {
@@ -60,6 +58,33 @@ func (s *Store) Trace(ctx context.Context, project, id string) (*store.Trace, er
 		return nil, public(err)
 	}
 	return t, nil
+}
+
+// sortObservations sorts by (start, id). Places are sorted rather than the
+// observations, which are large: each is then moved once.
+func sortObservations(list []domain.Observation) {
+	type key struct {
+		start int64
+		id    string
+		at    int
+	}
+	keys := make([]key, len(list))
+	for i := range list {
+		keys[i] = key{list[i].Start.Nanos(), list[i].ID, i}
+	}
+	less := func(a, b key) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.id, b.id)) }
+	slices.SortFunc(keys, less)
+	for i := range keys {
+		// Follow the cycle that i is in: what belongs at to comes from keys[to].at.
+		first, to := list[i], i
+		for keys[to].at != i {
+			from := keys[to].at
+			list[to] = list[from]
+			keys[to].at, to = to, from
+		}
+		list[to] = first
+		keys[to].at = to
+	}
 }
 
 // readTraceRow reads a trace's row into t and what its contents need into src.
