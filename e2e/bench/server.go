@@ -165,6 +165,13 @@ func (s *server) sealed() bool {
 	return err == nil && len(files) == 0
 }
 
+// settle waits until all is sealed, at most a minute.
+func (s *server) settle() {
+	for deadline := time.Now().Add(time.Minute); !s.sealed() && time.Now().Before(deadline); {
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
 // get reads an answer whole and returns its length.
 func (s *server) get(ctx context.Context, path string, into io.Writer) (int64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, nil)

@@ -57,9 +57,6 @@ type closer struct {
 // Start opens the data folder, initialises what the configuration names, and
 // serves. On an error nothing is left open.
 func Start(ctx context.Context, c *Config, version string, log *slog.Logger) (_ *Server, err error) {
-	// Decoded requests live for one commit. Letting the heap grow to three times
-	// what is in use costs tens of megabytes and halves the collector's share.
-	debug.SetGCPercent(200)
 	if c.MemoryLimit > 0 {
 		debug.SetMemoryLimit(c.MemoryLimit)
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -12,8 +13,8 @@ import (
 )
 
 const (
-	flushAt = 64 << 10 // a stream hands on what it holds at this many bytes
-	slack   = 8 << 10  // room for the narrow fields of one element beyond that
+	flushAt = 256 << 10 // a stream hands on what it holds at this many bytes
+	slack   = 8 << 10   // room for the narrow fields of one element beyond that
 )
 
 // stream writes a JSON answer piece by piece through one buffer, so that its
@@ -25,8 +26,17 @@ type stream struct {
 }
 
 func newStream(out io.Writer) *stream {
-	return &stream{out: out, buf: make([]byte, 0, flushAt+slack)}
+	s := &stream{out: out}
+	if buf, _ := buffers.Get().(*[]byte); buf != nil {
+		s.buf = (*buf)[:0]
+	} else {
+		s.buf = make([]byte, 0, flushAt+slack)
+	}
+	return s
 }
+
+// buffers are those of finished answers: most answers need a small part of one.
+var buffers sync.Pool // *[]byte
 
 // str appends text that is JSON already, such as keys and signs.
 func (s *stream) str(json string) { s.buf = append(s.buf, json...) }
@@ -71,6 +81,10 @@ func answer(w http.ResponseWriter) *stream {
 // finish sends the rest.
 func (s *stream) finish() error {
 	s.flush()
+	if buf := s.buf; cap(buf) >= flushAt && cap(buf) <= 2*flushAt {
+		buffers.Put(&buf)
+	}
+	s.buf = nil
 	if s.err != nil {
 		return &domain.Error{Code: domain.Canceled, Msg: "the client went away", Err: s.err}
 	}

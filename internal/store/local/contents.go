@@ -135,9 +135,10 @@ type readAhead struct {
 	err error
 }
 
-// cacheBytes bounds the decoded items that a reader keeps, beside the one
-// source that it needs.
-const cacheBytes = 4 << 20
+// cacheBytes bounds the unpacked items that a reader keeps, beside the one
+// source that it needs: enough for a trace that a dozen full requests wrote to
+// at once, whose observations alternate between their chunks.
+const cacheBytes = 14 << 20
 
 // Own implements store.Contents.
 func (r *contents) Own(ctx context.Context) (domain.Content, error) {
