@@ -4,6 +4,7 @@ package native
 
 import (
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -69,7 +70,7 @@ func (a *API) managed(h handler) http.HandlerFunc {
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	code := domain.CodeOf(err)
 	body := ErrorBody{Message: "internal error", Code: string(code)}
-	if e, ok := err.(*domain.Error); ok && code != domain.Internal {
+	if e, ok := errors.AsType[*domain.Error](err); ok && code != domain.Internal {
 		body.Message, body.Field = e.Msg, e.Field
 	}
 	if code == domain.Internal {

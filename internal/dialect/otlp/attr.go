@@ -139,7 +139,6 @@ const (
 	aLogfireMessage
 	aLogfirePrompt
 	aLogfireMessages
-	aLogfireEvents
 	aPydanticMessages
 	aPydanticResult
 	aPydanticToolArguments
@@ -328,7 +327,6 @@ var attrTable = [attrCount]attrInfo{
 	aLogfireMessage:        {"logfire.msg", kept, 0},
 	aLogfirePrompt:         {"prompt", loose, 0},
 	aLogfireMessages:       {"all_messages_events", content, 0},
-	aLogfireEvents:         {"events", loose, 0},
 	aPydanticMessages:      {"pydantic_ai.all_messages", content, 0},
 	aPydanticResult:        {"final_result", loose, 0},
 	aPydanticToolArguments: {"tool_arguments", loose, 0},

@@ -78,7 +78,7 @@ func (s *Store) Append(ctx context.Context, batches []store.Batch) []error {
 		return fail(errClosed())
 	}
 	g := &group{s: s, now: s.opts.Now().UnixNano(), rows: map[int64]*pendingRow{}}
-	err := s.db.tx(func() error { return g.run(batches, errs) })
+	err := s.tx(func() error { return g.run(batches, errs) })
 	s.noteWrite(err)
 	if err != nil {
 		s.forget()

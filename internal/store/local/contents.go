@@ -116,7 +116,7 @@ type contents struct {
 	spare   [][]byte // memory to unpack into
 }
 
-// itemRef is where an item lies: in which source, and the how manieth there.
+// itemRef is where an item lies: in which source, and how many are before it.
 type itemRef struct{ src, n int32 }
 
 // cached is the unpacked items of a source.

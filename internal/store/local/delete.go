@@ -59,7 +59,7 @@ func (s *Store) deleteGroup(project string, ids []string) error {
 	if len(d.changes) > 0 {
 		s.seq++
 		s.ids.covers(s.seq)
-		s.untidy, s.walDirty = true, true
+		s.untidy, s.dead, s.walDirty = true, true, true
 	}
 	for _, key := range d.keys {
 		s.recent.remove(traceRef{pid, key})

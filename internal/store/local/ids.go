@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 	"sync"
@@ -16,7 +17,7 @@ type freshIDs struct {
 	first  map[uint64]int64   // hash of (project, id) => rid
 	more   map[uint64][]int64 // further rids of a hash, which are rare
 	seq    int64              // the newest commit in it
-	resets int64
+	resets int64              // how often it was emptied
 }
 
 // flushAt is how many fresh ids are written together: the more, the fewer pages
@@ -143,15 +144,7 @@ func (s *Store) flushIDs() error {
 		hashes = append(hashes, h)
 	}
 	// In the order of the table's key, which is signed.
-	slices.SortFunc(hashes, func(a, b uint64) int {
-		switch {
-		case int64(a) < int64(b):
-			return -1
-		case int64(a) > int64(b):
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(hashes, func(a, b uint64) int { return cmp.Compare(int64(a), int64(b)) })
 	err := s.db.tx(func() error {
 		for _, h := range hashes {
 			for _, rid := range s.ids.get(h) {

@@ -270,7 +270,7 @@ func (j *sealing) commit() error {
 	}
 	taken := map[*sealedTrace]bool{}
 	rest := map[int64]bool{}
-	err := s.db.tx(func() error {
+	err := s.tx(func() error {
 		for _, t := range j.traces {
 			var err error
 			if taken[t], err = s.takeSources(t); err != nil {
@@ -291,6 +291,7 @@ func (j *sealing) commit() error {
 	if err != nil {
 		return err
 	}
+	s.untidy, s.walDirty = true, true
 	for _, t := range j.traces {
 		if !rest[t.tid] {
 			s.hot.done(t.tid)
@@ -330,7 +331,7 @@ func (s *Store) takeSources(t *sealedTrace) (bool, error) {
 			if _, err := s.db.exec("UPDATE blocks SET dead = dead + ? WHERE bid = ?", src.raw, src.bid); err != nil {
 				return false, err
 			}
-			s.untidy = true
+			s.dead = true
 		}
 	}
 	return true, nil
@@ -369,9 +370,6 @@ func (j *sealing) insertBlocks(taken map[*sealedTrace]bool) error {
 			}
 		}
 		erase := int64(truth(dead > 0))
-		if dead > 0 {
-			j.s.untidy = true
-		}
 		if _, err := db.exec("INSERT INTO blocks (bid, file, off, len, raw, dead, erase) VALUES (?,?,?,?,?,?,?)",
 			bid, b.place.File, b.place.Off, b.place.Len, raw, dead, erase); err != nil {
 			return err

@@ -140,9 +140,10 @@ func (s *Store) blocksWhere(ctx context.Context, where string, args ...any) (out
 // rewriteDead writes day files anew of which a good part is dead.
 func (s *Store) rewriteDead(ctx context.Context) error {
 	s.mu.Lock()
-	untidy := s.untidy
+	dead := s.dead
+	s.dead = false
 	s.mu.Unlock()
-	if !untidy {
+	if !dead {
 		return nil
 	}
 	files, err := s.deadFiles(ctx)
@@ -230,7 +231,7 @@ func (s *Store) rewriteBlock(ctx context.Context, b storedBlock) error {
 	if s.db == nil {
 		return errClosed()
 	}
-	return s.db.tx(func() error { return s.moveBlock(b, to, raw) })
+	return s.tx(func() error { return s.moveBlock(b, to, raw) })
 }
 
 // sealWithout seals a copy of a block that has the records of live traces only.
@@ -259,7 +260,13 @@ func (s *Store) sealWithout(b storedBlock, day int32, live map[int64]bool) (body
 // it moved is dead in the new place as well.
 func (s *Store) moveBlock(b storedBlock, to body.Place, raw int64) error {
 	db := s.db
-	if b.erase {
+	// As of now, not as of when the moving began: a delete may have come between.
+	erase, err := db.integer("SELECT erase FROM blocks WHERE bid = ?", b.bid)
+	if err != nil {
+		return err
+	}
+	if erase != 0 {
+		s.dead = true // the old place
 		if _, err := db.exec("INSERT OR IGNORE INTO erasures (file, off, len) VALUES (?,?,?)", b.place.File, b.place.Off, b.place.Len); err != nil {
 			return err
 		}
@@ -273,7 +280,7 @@ func (s *Store) moveBlock(b storedBlock, to body.Place, raw int64) error {
 	if err != nil {
 		return err
 	}
-	// A delete that came between set erase again or left it set.
+	// What died while the block moved is still in the new place.
 	if _, err := db.exec("UPDATE blocks SET file = ?, off = ?, len = ?, raw = ?, dead = ?, erase = erase AND ? WHERE bid = ?",
 		to.File, to.Off, to.Len, raw, raw-alive, int64(truth(raw > alive)), b.bid); err != nil {
 		return err
@@ -298,26 +305,25 @@ func (s *Store) tidy(idle bool) error {
 	if err := s.trimChanges(); err != nil {
 		return err
 	}
-	if !s.untidy && !(idle && s.walDirty) && len(s.hot.at) > 0 {
+	quiet := idle && s.walDirty
+	if !s.untidy && !quiet {
 		return nil
 	}
-	if idle && len(s.hot.at) == 0 && len(s.hot.files) == 0 {
+	if quiet && len(s.hot.files) == 0 {
 		s.bodies.RotateHot()
 	}
-	if s.untidy || idle {
-		if err := s.removeFiles(); err != nil {
-			return err
-		}
-		s.untidy = false
+	if err := s.removeFiles(); err != nil {
+		return err
 	}
-	if idle && s.walDirty {
-		if err := s.vacuum(); err != nil {
-			return err
-		}
-		s.walDirty = false
-		return s.db.rows("PRAGMA wal_checkpoint(TRUNCATE)", func(row) error { return nil })
+	s.untidy = false
+	if !quiet {
+		return nil
 	}
-	return nil
+	if err := s.vacuum(); err != nil {
+		return err
+	}
+	s.walDirty = false
+	return s.db.rows("PRAGMA wal_checkpoint(TRUNCATE)", func(row) error { return nil })
 }
 
 // vacuum gives free pages at the end of the database back to the system.
@@ -358,16 +364,16 @@ func (s *Store) trimChanges() error {
 // removeFiles removes the body files that no row needs. The caller holds s.mu,
 // and no sealing runs, so nobody is about to name a place in one.
 func (s *Store) removeFiles() error {
-	needed := map[int64]bool{}
-	err := s.db.rows("SELECT DISTINCT file FROM blocks", func(r row) error {
-		needed[r.int(0)] = true
-		return nil
-	})
-	if err != nil {
-		return err
-	}
 	for _, f := range s.bodies.List() {
-		if needed[f.File] || s.hot.files[f.File] > 0 {
+		needed := s.hot.files[f.File] > 0
+		if !needed {
+			n, err := s.db.integer("SELECT count(*) FROM (SELECT 1 FROM blocks WHERE file = ? LIMIT 1)", f.File)
+			if err != nil {
+				return err
+			}
+			needed = n > 0
+		}
+		if needed {
 			continue
 		}
 		if err := s.bodies.Remove(f.File); err != nil && !errors.Is(err, body.ErrBusy) {

@@ -61,7 +61,8 @@ type Store struct {
 	maxFile  int64 // the highest number a body file ever had
 
 	lastCommit int64 // ns
-	untidy     bool  // bytes died or files may go
+	untidy     bool  // files may go
+	dead       bool  // bytes of day files died
 	walDirty   bool  // something was written since the log was cut back
 
 	tending sync.Mutex // held by background work, before mu; guards what follows
@@ -115,8 +116,8 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if err := probe(dir, 1); err != nil && !errors.Is(err, syscall.ENOSPC) {
 		return nil, errors.Join(public(err), lock.Close())
 	}
-	s := &Store{lock: lock,
-		opts: o, dir: dir, log: o.Log, reads: newPool(path, o.Readers),
+	s := &Store{
+		lock: lock, opts: o, dir: dir, log: o.Log, reads: newPool(path, o.Readers),
 		projects: map[string]int64{}, names: map[int64]string{}, recent: newRecent(),
 	}
 	defer func() {
@@ -144,7 +145,7 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if err := errors.Join(s.load(), ctx.Err()); err != nil {
 		return nil, errors.Join(err, s.bodies.Close())
 	}
-	s.untidy, s.walDirty = true, true
+	s.untidy, s.dead, s.walDirty = true, true, true
 	// Not the caller's context: that one bounds the opening alone.
 	working, stop := context.WithCancel(context.Background())
 	s.stop = stop
@@ -243,6 +244,17 @@ func probe(dir string, n int) error {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close(), os.Remove(f.Name()))
+}
+
+// tx runs f in a write transaction. What f noted of body files counts only if
+// it is kept.
+func (s *Store) tx(f func() error) error {
+	file := s.maxFile
+	err := s.db.tx(f)
+	if err != nil {
+		s.maxFile = file
+	}
+	return err
 }
 
 // noteWrite remembers whether writing works, for Ready.

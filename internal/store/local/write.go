@@ -143,7 +143,7 @@ func (g *group) settle() {
 	for _, c := range g.gone {
 		g.s.hot.remove(c.file)
 		g.s.hot.done(c.tid)
-		g.s.untidy = true
+		g.s.untidy, g.s.dead = true, true
 	}
 	g.s.recent.trim()
 }
