@@ -137,6 +137,7 @@ func TestStopKeepsWhatWasAnswered(t *testing.T) {
 	s := start(t, dir)
 	var mu sync.Mutex
 	var kept []string
+	stopped := make(chan error, 1)
 	var wg sync.WaitGroup
 	for w := range 4 {
 		wg.Go(func() {
@@ -149,21 +150,18 @@ func TestStopKeepsWhatWasAnswered(t *testing.T) {
 				mu.Lock()
 				kept = append(kept, id)
 				if len(kept) == 150 {
-					go func() {
-						if err := s.Stop(); err != nil {
-							t.Errorf("stop: %v", err)
-						}
-					}()
+					go func() { stopped <- s.Stop() }()
 				}
 				mu.Unlock()
 			}
 		})
 	}
 	wg.Wait()
-	for {
-		if _, err := os.Stat(runPath(dir)); err != nil {
-			break
-		}
+	if err := <-stopped; err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	if _, err := os.Stat(runPath(dir)); err == nil {
+		t.Error("the run file is still there after the stop")
 	}
 	s = start(t, dir)
 	for _, id := range kept {
