@@ -133,6 +133,10 @@ func (t *Totals) add(o *Observation, sign int64) {
 	}
 	t.ByLevel[level] += sign
 	t.Cost += Money(sign) * o.Derived.TotalCost.Value
+	in, _ := o.Derived.Cost.Side("input")
+	out, _ := o.Derived.Cost.Side("output")
+	t.InputCost += Money(sign) * in
+	t.OutputCost += Money(sign) * out
 	t.Input += sign * o.Derived.Usage.Side("input")
 	t.Output += sign * o.Derived.Usage.Side("output")
 	total, _ := o.Derived.Usage.Get("total")

@@ -30,6 +30,8 @@ type Totals struct {
 	Start        Time                  // earliest start
 	End          Time                  // latest of all starts and ends
 	Cost         Money
+	InputCost    Money // the part of Cost that is of the input side
+	OutputCost   Money
 	Input        int64 // units on the input side, output side, and in total
 	Output       int64
 	Total        int64

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/clewhq/clew/internal/domain"
+	"github.com/clewhq/clew/internal/query"
 )
 
 // Batch is what one request says about one project.
@@ -50,6 +51,16 @@ type Traces interface {
 
 	// Score reads one score. domain.NotFound.
 	Score(ctx context.Context, project, id string) (domain.Score, error)
+
+	// List reads a page of traces, observations, scores or sessions, as of one
+	// moment that is no earlier than the last Append that was answered. Rows
+	// whose order and match do not change between two pages appear on exactly
+	// one of them. A mistake in the question is domain.Invalid.
+	List(ctx context.Context, project string, l query.List) (*Page, error)
+
+	// DeleteScores removes what was committed of these scores when it began;
+	// unknown ids are no error.
+	DeleteScores(ctx context.Context, project string, ids []string) error
 
 	// DeleteTraces removes what was committed of these traces, their
 	// observations and their scores when it began; unknown ids are no error. A
@@ -140,4 +151,30 @@ type Observation struct {
 	Observation domain.Observation
 	Trace       domain.Trace
 	Content     domain.Content
+}
+
+// Page is a part of a list.
+type Page struct {
+	Rows  []Row
+	Next  string // a cursor behind the last row; "" where nothing follows
+	Total int64  // rows that match, where that was asked for
+	// AtLeast says that counting stopped early, so that Total is a lower bound.
+	AtLeast bool
+	// Stopped says that the looking stopped early, at a bound of time or bytes:
+	// Next goes on from there, and the page may hold fewer rows than asked for.
+	Stopped bool
+}
+
+// Row is one row of a page; which fields are set depends on the view.
+type Row struct {
+	Trace        *domain.Trace       // of traces; of observations and scores their trace, nil where it is not known
+	Observation  *domain.Observation // of observations
+	Score        *domain.Score       // of scores
+	Session      *query.Session      // of sessions
+	Observations []string            // of traces: ids of its observations, by (start, id)
+	Scores       []domain.Score      // of traces: its scores and its observations', by (timestamp, id)
+
+	// Content reads the bodies of a trace or an observation when they are
+	// wanted; its answer is valid until the next call for any row of the page.
+	Content func(ctx context.Context) (domain.Content, error)
 }

@@ -100,6 +100,10 @@ func (g *group) drop(row *pendingRow) error {
 // dissolve removes a trace of which nothing is left.
 func (g *group) dissolve(lt *liveTrace) error {
 	g.s.recent.remove(lt.traceRef)
+	lt.dissolved = true
+	if err := g.s.noteStale(lt.tid); err != nil {
+		return err
+	}
 	err := g.s.db.rows("SELECT file FROM hot WHERE k BETWEEN ? AND ?", func(r row) error {
 		g.gone = append(g.gone, goneChunk{lt.tid, r.int(0)})
 		return nil

@@ -118,7 +118,7 @@ func (k *checker) traces(ctx context.Context) error {
 					k.problem("trace %s: what was said of it can't be read: %v", t.ID, err)
 				}
 			}
-			page = append(page, head{last, r.int(29), t.ID, t.Totals.Observations, r.blob(28) != nil})
+			page = append(page, head{last, r.int(31), t.ID, t.Totals.Observations, r.blob(28) != nil})
 			return nil
 		}, last)
 		if err != nil || len(page) == 0 {

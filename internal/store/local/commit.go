@@ -36,6 +36,7 @@ type group struct {
 	hot     []hotChunk // what was put into the hot log
 	files   []int64    // and into which file each
 	gone    []goneChunk
+	scores  []int64 // the projects of scores that changed
 	buf     [2][]byte
 }
 
@@ -105,6 +106,9 @@ func (s *Store) forget() {
 		return nil
 	}); err != nil {
 		s.log.Error("reading projects back failed", "err", err)
+	}
+	if err := s.loadIndex(); err != nil {
+		s.log.Error("reading the index back failed", "err", err)
 	}
 }
 
@@ -241,7 +245,7 @@ func (g *group) live(pid int64, id string) (*liveTrace, error) {
 		return nil, err
 	}
 	if lt == nil {
-		lt = &liveTrace{traceRef: ref, tid: g.s.nextTid, id: id, rows: map[string]int64{}, created: g.now}
+		lt = &liveTrace{traceRef: ref, tid: g.s.nextTid, id: id, rows: map[string]int64{}, created: g.now, isNew: true}
 		g.s.nextTid++
 	}
 	g.s.recent.add(lt)
@@ -284,7 +288,7 @@ func (s *Store) loadTrace(where string, args ...any) (*liveTrace, error) {
 	_, err := s.db.one("SELECT "+traceColumns+", project FROM traces WHERE "+where, func(r row) {
 		t, _ := readTrace(r)
 		lt = &liveTrace{
-			traceRef: traceRef{r.int(29), r.text(1)}, tid: r.int(0), id: t.ID, rows: map[string]int64{},
+			traceRef: traceRef{r.int(31), r.text(1)}, tid: r.int(0), id: t.ID, rows: map[string]int64{},
 			created: r.int(23), updated: r.int(24), nextSeq: r.int(26), nextHot: r.int(27), stored: true,
 		}
 		own, observations = slices.Clone(r.blob(28)), t.Totals.Observations
@@ -442,12 +446,9 @@ func (g *group) score(pid int64, p *domain.ScorePatch) error {
 	for i := range writes {
 		blob = putScore(blob, &writes[i])
 	}
-	var trace any
-	if sc.TraceID != "" {
-		trace = domain.TraceKey(sc.TraceID)
-	}
-	_, err = g.s.db.exec(`INSERT OR REPLACE INTO scores (project, id, trace, ts, created, updated, writes) VALUES (?,?,?,?,?,?,?)`,
-		pid, p.Value.ID, trace, sc.Timestamp.Nanos(), created, g.now, blob)
+	sc.CreatedAt, sc.UpdatedAt = domain.At(created), domain.At(g.now)
+	err = writeScore(g.s.db, pid, &sc, blob)
+	g.scores = append(g.scores, pid)
 	g.changes = putEntry(g.changes, entry{kind: store.ScoreChanged, pid: pid, key: p.Value.ID})
 	return err
 }

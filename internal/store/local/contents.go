@@ -101,7 +101,8 @@ func eachRecord(b []byte, f func(tid int64, items []byte) error) error {
 type contents struct {
 	s            *Store
 	tid          int64
-	own          bool // the trace's own patches said bodies
+	own          bool   // the trace's own patches said bodies
+	root         string // the observation that stands for the trace, where that was asked for
 	observations []domain.Observation
 	ids          map[uint64]string // of the observations, by itemRow
 	sources      []source
@@ -198,7 +199,7 @@ func (r *contents) content(ctx context.Context, id string) (domain.Content, erro
 		if same(now, r.sources) {
 			return domain.Content{}, err // nothing moved: it is damaged
 		}
-		*r = contents{s: r.s, tid: r.tid, own: r.own, observations: r.observations, ids: r.ids, sources: now}
+		*r = contents{s: r.s, tid: r.tid, own: r.own, root: r.root, observations: r.observations, ids: r.ids, sources: now}
 	}
 }
 

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/clewhq/clew/internal/domain"
@@ -25,7 +26,7 @@ func (s *Store) DeleteTraces(ctx context.Context, project string, ids []string) 
 	// A failure from here on leaves the erasing to the background.
 	s.tending.Lock()
 	defer s.tending.Unlock()
-	return public(s.eraseDeleted(ctx))
+	return public(errors.Join(s.eraseDeleted(ctx), s.eraseSegments(ctx)))
 }
 
 func (s *Store) deleteGroup(project string, ids []string) error {
@@ -61,6 +62,12 @@ func (s *Store) deleteGroup(project string, ids []string) error {
 		s.ids.covers(s.seq)
 		s.untidy, s.dead, s.walDirty = true, true, true
 	}
+	s.index.mu.Lock()
+	for _, tid := range d.tids {
+		s.index.drop(tid, s.seq)
+	}
+	s.index.mu.Unlock()
+	s.scores.changed(pid)
 	for _, key := range d.keys {
 		s.recent.remove(traceRef{pid, key})
 	}
@@ -107,6 +114,9 @@ func (d *deletion) trace(key string) error {
 		return err
 	}
 	d.keys, d.tids = append(d.keys, key), append(d.tids, tid)
+	if err := d.s.noteStale(tid); err != nil {
+		return err
+	}
 	if err := d.observations(tid); err != nil {
 		return err
 	}

@@ -25,13 +25,16 @@ type liveTrace struct {
 	created, updated int64
 	nextSeq, nextHot int64
 	stored           bool // has a row in the database
+	isNew            bool // made by the running group
 	counted          int  // what it counts in recent.rows
 
 	// In the running group:
 	touched bool // the group looked at it
 	dirty   bool // and changes it
 	stale   bool // the rollup must be gathered anew
-	chunk   []byte
+	// dissolved: nothing is left of it.
+	dissolved bool
+	chunk     []byte
 	// chunkRows is the directory of chunk.
 	chunkRows []byte
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/clewhq/clew/internal/domain"
+	"github.com/clewhq/clew/internal/query"
 )
 
 // How many fields the folds of this release have.
@@ -246,7 +247,7 @@ func optOrNull(v domain.Opt[int64]) any {
 
 // traceColumns are read by readTrace, in this order.
 const traceColumns = `tid, key, id, ts, name, user_id, session_id, env, release, version, public, tags, n_obs, n_debug, n_warn, n_err,
-	start_min, end_max, cost, tok_in, tok_out, tok_total, root, created, updated, parts, next_seq, next_hot, own`
+	start_min, end_max, cost, tok_in, tok_out, tok_total, root, created, updated, parts, next_seq, next_hot, own, cost_in, cost_out`
 
 // readTrace decodes a row of traceColumns up to parts: the trace as reads see
 // it, and its root observation.
@@ -271,16 +272,17 @@ func readTrace(r row) (t domain.Trace, root string) {
 	n.ByLevel[domain.LevelDefault] = n.Observations - r.int(13) - r.int(14) - r.int(15)
 	n.Start, n.End, n.Cost = r.time(16), r.time(17), domain.Money(r.int(18))
 	n.Input, n.Output, n.Total = r.int(19), r.int(20), r.int(21)
+	n.InputCost, n.OutputCost = domain.Money(r.int(29)), domain.Money(r.int(30))
 	return t, r.text(22)
 }
 
 const insertTrace = `INSERT INTO traces (tid, project, key, id, ts, name, user_id, session_id, env, release, version, public, tags,
-	n_obs, n_debug, n_warn, n_err, start_min, end_max, cost, tok_in, tok_out, tok_total, root, created, updated, parts, next_seq, next_hot, own)
-	VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`
+	n_obs, n_debug, n_warn, n_err, start_min, end_max, cost, tok_in, tok_out, tok_total, root, created, updated, parts, next_seq, next_hot, own, cost_in, cost_out)
+	VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`
 
 const updateTrace = `UPDATE traces SET (project, key, id, ts, name, user_id, session_id, env, release, version, public, tags,
-	n_obs, n_debug, n_warn, n_err, start_min, end_max, cost, tok_in, tok_out, tok_total, root, created, updated, parts, next_seq, next_hot, own)
-	= (?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30) WHERE tid = ?1`
+	n_obs, n_debug, n_warn, n_err, start_min, end_max, cost, tok_in, tok_out, tok_total, root, created, updated, parts, next_seq, next_hot, own, cost_in, cost_out)
+	= (?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30,?31,?32) WHERE tid = ?1`
 
 // writeTrace writes the row of lt's trace, for the first time or again.
 func writeTrace(c *sqlConn, lt *liveTrace) error {
@@ -311,7 +313,7 @@ func writeTrace(c *sqlConn, lt *liveTrace) error {
 		orNull(t.Environment), orNull(t.Release), orNull(t.Version), public, tags,
 		n.Observations, n.ByLevel[domain.LevelDebug], n.ByLevel[domain.LevelWarning], n.ByLevel[domain.LevelError],
 		timeOrNull(n.Start), timeOrNull(n.End), int64(n.Cost), n.Input, n.Output, n.Total,
-		orNull(lt.rollup.RootID()), lt.created, lt.updated, int64(t.Parts), lt.nextSeq, lt.nextHot, own)
+		orNull(lt.rollup.RootID()), lt.created, lt.updated, int64(t.Parts), lt.nextSeq, lt.nextHot, own, int64(n.InputCost), int64(n.OutputCost))
 	return err
 }
 
@@ -385,4 +387,19 @@ func scoreTexts(s *domain.Score) []*string {
 		&s.TraceID, &s.ObservationID, &s.SessionID, &s.RunID, &s.Name, (*string)(&s.Type), &s.StringValue, &s.Environment,
 		&s.Source, &s.Comment, &s.ConfigID, &s.QueueID, &s.AuthorUserID, &s.ExecutionTraceID,
 	}
+}
+
+// writeScore writes the row of a score, folded from its writes.
+func writeScore(c *sqlConn, pid int64, sc *domain.Score, writes []byte) error {
+	var trace, value any
+	if sc.TraceID != "" {
+		trace = domain.TraceKey(sc.TraceID)
+	}
+	if sc.Value.Set {
+		value = sc.Value.Value
+	}
+	_, err := c.exec(`INSERT OR REPLACE INTO scores (project, id, trace, ts, created, updated, writes, name, type, value, string, observation) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)`,
+		pid, sc.ID, trace, query.ScoreTime(sc).Nanos(), sc.CreatedAt.Nanos(), sc.UpdatedAt.Nanos(), writes,
+		orNull(sc.Name), orNull(string(sc.Type)), value, orNull(sc.StringValue), orNull(sc.ObservationID))
+	return err
 }

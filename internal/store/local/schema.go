@@ -3,6 +3,7 @@ package local
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/clewhq/clew/internal/domain"
 )
@@ -89,6 +90,30 @@ CREATE TABLE changes (seq INTEGER PRIMARY KEY, list BLOB NOT NULL);
 
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES ('ids_covered', 0), ('max_file', 0), ('trimmed', 0), ('probe', 0);
+`, `
+ALTER TABLE traces ADD COLUMN cost_in INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE traces ADD COLUMN cost_out INTEGER NOT NULL DEFAULT 0;
+
+-- What lists, facets and aggregates read: rows column by column.
+CREATE TABLE segments (
+	sid INTEGER PRIMARY KEY,
+	tid_min INTEGER NOT NULL, tid_max INTEGER NOT NULL,
+	traces INTEGER NOT NULL, observations INTEGER NOT NULL,
+	t_min INTEGER NOT NULL, t_max INTEGER NOT NULL, o_min INTEGER NOT NULL, o_max INTEGER NOT NULL,
+	projects BLOB NOT NULL     -- number, traces and observations of each
+);
+CREATE TABLE columns (sid INTEGER, name TEXT, data BLOB NOT NULL, PRIMARY KEY (sid, name)) WITHOUT ROWID;
+-- Traces that changed or went since their segment was made.
+CREATE TABLE stale (tid INTEGER PRIMARY KEY);
+
+-- What is sought of scores; filled from their writes.
+ALTER TABLE scores ADD COLUMN name TEXT;
+ALTER TABLE scores ADD COLUMN type TEXT;
+ALTER TABLE scores ADD COLUMN value REAL;
+ALTER TABLE scores ADD COLUMN string TEXT;
+ALTER TABLE scores ADD COLUMN observation TEXT;
+CREATE INDEX scores_ts ON scores (project, ts, id);
+CREATE INDEX scores_name ON scores (project, name, trace, observation, type, value, string) WHERE trace IS NOT NULL;
 `}
 
 // migrate brings the database to the newest schema.
@@ -111,10 +136,43 @@ func migrate(c *sqlConn) error {
 			if err := c.run(migrations[i]); err != nil {
 				return err
 			}
+			if i == 1 {
+				if err := fillScores(c); err != nil {
+					return err
+				}
+			}
 			return c.run(fmt.Sprintf("PRAGMA user_version=%d", i+1))
 		})
 		if err != nil {
 			return fmt.Errorf("migration %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+// fillScores writes the columns of scores that were stored without them.
+func fillScores(c *sqlConn) error {
+	type old struct {
+		pid, created, updated int64
+		id                    string
+		writes                []byte
+	}
+	var all []old
+	if err := c.rows("SELECT project, id, created, updated, writes FROM scores", func(r row) error {
+		all = append(all, old{r.int(0), r.int(2), r.int(3), r.text(1), slices.Clone(r.blob(4))})
+		return nil
+	}); err != nil {
+		return err
+	}
+	for _, o := range all {
+		writes, err := readScores(o.writes, o.id)
+		if err != nil {
+			return fmt.Errorf("score %s: %w", o.id, err)
+		}
+		sc := domain.FoldScores(writes)
+		sc.CreatedAt, sc.UpdatedAt = domain.At(o.created), domain.At(o.updated)
+		if err := writeScore(c, o.pid, &sc, o.writes); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -65,6 +65,12 @@ func (s *Store) tend(ctx context.Context, quiet time.Duration, all bool) error {
 	if err := s.eraseDeleted(ctx); err != nil {
 		return err
 	}
+	for more := true; more; {
+		var err error
+		if more, err = s.indexSome(ctx, all); err != nil {
+			return err
+		}
+	}
 	s.mu.Lock()
 	idle := all || s.opts.Now().UnixNano()-s.lastCommit > int64(idleAfter)
 	s.mu.Unlock()

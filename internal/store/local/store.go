@@ -58,6 +58,7 @@ type Store struct {
 	nextTid  int64
 	seq      int64 // of the newest commit
 	hot      hotBooks
+	index    index
 	maxFile  int64 // the highest number a body file ever had
 
 	lastCommit int64 // ns
@@ -70,6 +71,9 @@ type Store struct {
 
 	commits  atomic.Uint64
 	writeErr atomic.Pointer[error] // why the last commit failed, nil if it did not
+
+	columns *columnCache
+	scores  scoreCache
 
 	lock *flock.Flock
 	stop context.CancelFunc
@@ -118,7 +122,7 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	}
 	s := &Store{
 		lock: lock, opts: o, dir: dir, log: o.Log, reads: newPool(path, o.Readers),
-		projects: map[string]int64{}, names: map[int64]string{}, recent: newRecent(),
+		projects: map[string]int64{}, names: map[int64]string{}, recent: newRecent(), columns: newColumnCache(),
 	}
 	defer func() {
 		if err == nil {
@@ -178,6 +182,9 @@ func (s *Store) load() (err error) {
 		return err
 	}
 	if err := s.loadIDs(); err != nil {
+		return err
+	}
+	if err := s.loadIndex(); err != nil {
 		return err
 	}
 	return s.loadHot()

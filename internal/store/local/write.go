@@ -117,6 +117,9 @@ func (g *group) writeTrace(lt *liveTrace) error {
 	if err := writeTrace(g.s.db, lt); err != nil {
 		return err
 	}
+	if err := g.s.noteStale(lt.tid); err != nil {
+		return err
+	}
 	lt.stored = true
 	g.changes = putEntry(g.changes, entry{kind: store.TraceChanged, pid: lt.pid, tid: lt.tid})
 	if id := lt.rollup.Trace(lt.own.Value).SessionID; id != "" {
@@ -132,7 +135,12 @@ func (g *group) settle() {
 		g.s.seq++
 		g.s.ids.covers(g.s.seq)
 	}
+	g.index()
+	for _, pid := range g.scores {
+		g.s.scores.changed(pid)
+	}
 	for _, lt := range g.touched {
+		lt.isNew = false
 		lt.touched, lt.dirty, lt.stale, lt.chunk, lt.chunkRows = false, false, false, nil, nil
 		g.s.recent.count(lt)
 	}

@@ -52,6 +52,7 @@ func RunTraces(t *testing.T, e Engine) {
 		{"Canceled", tracesCanceled},
 		{"Closed", tracesClosed},
 		{"Property", tracesProperty},
+		{"ListsProperty", tracesListsProperty},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

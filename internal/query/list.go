@@ -1,0 +1,73 @@
+package query
+
+import "github.com/clewhq/clew/internal/domain"
+
+// List asks for a page of rows of one project.
+type List struct {
+	View   View
+	Filter Filter // nil: all rows
+	Order  []Key  // without tie-breakers; none: newest first
+	Limit  int
+	After  string // a cursor: the page begins behind it
+	Offset int    // rows to leave out before the page, at most MaxOffset
+	Total  bool   // also count all rows that match
+	With   With
+	Bind   Bind
+}
+
+// With is what a list of traces brings along with each.
+type With uint8
+
+// What can be brought along.
+const (
+	WithObservations With = 1 << iota // the ids of its observations
+	WithScores                        // its scores and its observations'
+)
+
+// MaxOffset bounds how many rows a page may leave out; beyond it, cursors serve.
+const MaxOffset = 1_000_000
+
+// Resolved is a List made ready for an engine.
+type Resolved struct {
+	Conjuncts []Conjunct
+	Order     []Key // with tie-breakers
+	After     []SortValue
+	Bind      Bind
+}
+
+// Resolve checks a List and makes it ready. The error is a domain.Error whose
+// cause is Errors.
+func (l *List) Resolve() (*Resolved, error) {
+	r := &Resolved{Order: Order(l.View, l.Order), Bind: l.Bind}
+	if err := CheckOrder(l.View, l.Order); err != nil {
+		return nil, Invalid(err)
+	}
+	if l.After != "" {
+		at, now, err := DecodeCursor(l.View, r.Order, l.After)
+		if err != nil {
+			return nil, Invalid(err)
+		}
+		r.After, r.Bind.Now = at, now
+	}
+	if l.Offset > MaxOffset {
+		return nil, &domain.Error{Code: domain.Invalid, Field: "page", Msg: "the page lies too far back; go on from page to page, or use a cursor"}
+	}
+	f := l.Filter
+	if f == nil {
+		f = And{}
+	}
+	var err error
+	if r.Conjuncts, err = Plan(l.View, f, r.Bind); err != nil {
+		return nil, Invalid(err)
+	}
+	return r, nil
+}
+
+// Invalid is a mistake in a question as the error that a caller is shown.
+func Invalid(err error) error {
+	e := &domain.Error{Code: domain.Invalid, Msg: err.Error(), Err: err}
+	if es, ok := err.(Errors); ok && len(es) > 0 {
+		e.Field = es[0].Field
+	}
+	return e
+}

@@ -1,0 +1,192 @@
+package query
+
+import "math"
+
+// Conjunct is one of the conditions that all have to hold, in the form in which
+// an engine tests many rows at once: Text or Int where it is about one column
+// alone, else Program.
+type Conjunct struct {
+	Col     Col
+	Text    func(s string) bool // of a present text
+	Int     func(v int64) bool  // of a present integer of the stored unit
+	Lo, Hi  int64               // what Int is true for lies within, both included
+	Pair    *Pair               // where it asks whether metadata has one of some pairs
+	Program *Program
+	Needs   Needs
+	Filter  Filter // what it was made of
+}
+
+// Pair asks whether the row's metadata holds one of these texts at a path.
+type Pair struct {
+	Path  string
+	Texts []string
+}
+
+// Needs is what a condition looks at beside the columns of its row.
+type Needs struct {
+	Bodies     bool
+	Scores     bool
+	ScoreNames []string // the only names looked at; nil: any
+	Related    bool     // observations of a trace
+}
+
+// Plan compiles a filter into its conjuncts, the cheap ones first. The error is
+// Errors.
+func Plan(v View, f Filter, b Bind) ([]Conjunct, error) {
+	if err := Check(v, f); err != nil {
+		return nil, err
+	}
+	var out [4][]Conjunct // by cost
+	for _, part := range flatten(f) {
+		c := Conjunct{Filter: part, Needs: needsOf(v, part), Program: &Program{compile(v, part, b)}}
+		if f, is := part.(Cmp); is && f.Ref.Column == ColMetadata && (f.Op == Eq || f.Op == In) && !f.Fold && len(f.Values) > 0 && f.Values[0].Kind == StrValue {
+			c.Pair = &Pair{Path: f.Ref.Key}
+			for _, v := range f.Values {
+				c.Pair.Texts = append(c.Pair.Texts, v.Str)
+			}
+		}
+		cost := 1
+		switch n := c.Program.root.(type) {
+		case *textNode:
+			c.Col, c.Text, cost = n.col, n.match, 0
+		case *intNode:
+			if !n.keyed {
+				c.Col, c.Int, cost = n.ref.Column, n.want.match, 0
+				c.Lo, c.Hi = n.want.bounds()
+			}
+		}
+		switch {
+		case c.Needs.Bodies:
+			cost = 3
+		case c.Needs.Related || c.Needs.Scores:
+			cost = 2
+		}
+		out[cost] = append(out[cost], c)
+	}
+	var all []Conjunct
+	for _, cs := range out {
+		all = append(all, cs...)
+	}
+	return all, nil
+}
+
+func (t *intTest) bounds() (lo, hi int64) {
+	if t.set == nil {
+		return t.lo, t.hi
+	}
+	lo, hi = math.MaxInt64, math.MinInt64
+	for v := range t.set {
+		lo, hi = min(lo, v), max(hi, v)
+	}
+	return lo, hi
+}
+
+// flatten is the parts of nested Ands.
+func flatten(f Filter) []Filter {
+	and, ok := f.(And)
+	if !ok {
+		return []Filter{f}
+	}
+	var out []Filter
+	for _, p := range and {
+		out = append(out, flatten(p)...)
+	}
+	return out
+}
+
+func (n *Needs) add(o Needs) {
+	n.Bodies = n.Bodies || o.Bodies
+	n.Related = n.Related || o.Related
+	if o.Scores {
+		switch {
+		case n.Scores && n.ScoreNames == nil || o.ScoreNames == nil:
+			n.ScoreNames = nil
+		default:
+			n.ScoreNames = append(n.ScoreNames, o.ScoreNames...)
+		}
+		n.Scores = true
+	}
+}
+
+// NeedsOf sums up what conjuncts need.
+func NeedsOf(cs []Conjunct) (n Needs) {
+	for i := range cs {
+		n.add(cs[i].Needs)
+	}
+	return n
+}
+
+// needsOf is what a filter on rows of a view looks at beside their columns.
+func needsOf(v View, f Filter) (n Needs) {
+	switch f := f.(type) {
+	case And:
+		for _, p := range f {
+			n.add(needsOf(v, p))
+		}
+	case Or:
+		for _, p := range f {
+			n.add(needsOf(v, p))
+		}
+	case Not:
+		return needsOf(v, f.Filter)
+	case Cmp:
+		return needsOfRef(v, f.Ref)
+	case Has:
+		return needsOfRef(v, f.Ref)
+	case Text:
+		if f.Scope != (Ref{}) {
+			return needsOfRef(v, f.Scope)
+		}
+		return Needs{Bodies: v == Traces || v == Observations, Related: v == Traces}
+	case Rel:
+		to, _ := Related(v, f.Name)
+		n.add(needsOf(to, f.Where))
+		n.Related = n.Related || f.Name == RelObs
+		if f.Name == RelScores {
+			n.add(Needs{Scores: true})
+		}
+	}
+	return n
+}
+
+func needsOfRef(v View, r Ref) Needs {
+	col, _ := ColumnOf(v, r.Column)
+	switch {
+	case col.Kind == ScoresKind:
+		return Needs{Scores: true, ScoreNames: []string{r.Key}}
+	case r.Column == ColScoreCount:
+		return Needs{Scores: true}
+	case v == Traces && r.Column == ColExperiment:
+		return Needs{Related: true}
+	case v != Scores && (r.Column == ColInput || r.Column == ColOutput || r.Column == ColMetadata || r.Column == ColParams):
+		return Needs{Bodies: true}
+	}
+	return Needs{}
+}
+
+// SearchTerms is words that every matching row's bodies, or narrow fields,
+// hold: by the conjuncts of a filter that an index of words can serve. ok is
+// false where there are none.
+func SearchTerms(v View, f Filter) (terms []string, ok bool) {
+	for _, part := range flatten(f) {
+		if t, is := part.(Text); is && (v == Traces || v == Observations) {
+			terms = append(terms, t.Terms()...)
+		}
+	}
+	return terms, len(terms) > 0
+}
+
+// Exact finds the values that the rows' column must be equal to one of, by the
+// conjuncts of a filter; ok is false where no conjunct says so.
+func Exact(f Filter, c Col) (values []string, ok bool) {
+	for _, part := range flatten(f) {
+		cmp, is := part.(Cmp)
+		if is && cmp.Ref.Column == c && !cmp.Fold && (cmp.Op == Eq || cmp.Op == In) {
+			for _, v := range cmp.Values {
+				values = append(values, v.Str)
+			}
+			return values, true
+		}
+	}
+	return nil, false
+}

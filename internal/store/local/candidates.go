@@ -1,0 +1,275 @@
+package local
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/clewhq/clew/internal/domain"
+	"github.com/clewhq/clew/internal/query"
+)
+
+// candidate is a row that a question's conditions leave, and how it ranks by
+// the first key: rows of a lower rank come first, those of one rank may come in
+// any order.
+type candidate struct {
+	rank int64
+	seg  int32 // in the snapshot; -1: fresh
+	row  int32 // in the segment; of what is fresh its place in gathering.fresh
+	open bool
+}
+
+// freshRow is a row of a trace that is in memory.
+type freshRow struct {
+	n *narrow
+	o *domain.Observation // nil: the trace itself
+}
+
+// rank orders rows by a key: ascending ranks are the order asked for.
+func rank(k query.Key, v query.SortValue) int64 {
+	if v.Missing {
+		return math.MaxInt64
+	}
+	r := v.Int
+	switch {
+	case v.Text != "":
+		var b [8]byte
+		copy(b[:], v.Text)
+		r = int64(binary.BigEndian.Uint64(b[:]) >> 1)
+	case v.Float != 0:
+		bits := int64(math.Float64bits(v.Float))
+		if bits < 0 {
+			bits = math.MinInt64 - bits
+		}
+		r = bits
+	}
+	if k.Desc {
+		r = ^r
+	}
+	return min(r, math.MaxInt64-1)
+}
+
+// gathering collects candidates, the best ones where only so many are wanted.
+type gathering struct {
+	rows  []candidate
+	fresh []freshRow
+	want  int   // how many, at least, in order; 0: all
+	bound int64 // rows of a higher rank are not wanted any more
+	after int64 // rows of a lower rank lie before the page
+	total int64 // rows that matched for sure
+	open  bool  // some rows are open
+}
+
+func newGathering(want int, after int64) *gathering {
+	return &gathering{want: want, bound: math.MaxInt64, after: after}
+}
+
+func (g *gathering) add(c candidate) {
+	if !c.open {
+		g.total++
+	}
+	g.open = g.open || c.open
+	if c.rank < g.after || c.rank > g.bound {
+		return
+	}
+	g.rows = append(g.rows, c)
+	if g.want > 0 && len(g.rows) > 4*g.want+1024 && !g.open {
+		g.prune()
+	}
+}
+
+// prune drops what cannot be on the page. All rows of the last rank stay, and
+// those of the cursor's, of which some may lie before the page.
+func (g *gathering) prune() {
+	slices.SortFunc(g.rows, func(a, b candidate) int { return cmp.Compare(a.rank, b.rank) })
+	n := g.want
+	for n-g.want < len(g.rows) && g.rows[n-g.want].rank == g.after {
+		n++
+	}
+	if len(g.rows) <= n {
+		return
+	}
+	g.bound = g.rows[n-1].rank
+	for n < len(g.rows) && g.rows[n].rank == g.bound {
+		n++
+	}
+	g.rows = g.rows[:n]
+}
+
+func (g *gathering) merge(o *gathering) {
+	base := int32(len(g.fresh))
+	for _, c := range o.rows {
+		if c.seg < 0 {
+			c.row += base
+		}
+		g.rows = append(g.rows, c)
+	}
+	g.fresh = append(g.fresh, o.fresh...)
+	g.total += o.total
+	g.open = g.open || o.open
+	g.bound = min(g.bound, o.bound)
+}
+
+// question is a list that is being answered.
+type question struct {
+	scan
+	s     *Store
+	l     *query.List
+	r     *query.Resolved
+	x     *lookup
+	snap  snapshot
+	count bool // every row has to be looked at
+}
+
+// workers is how many goroutines look through segments.
+const workers = 2
+
+// gather looks through everything for candidates.
+func (q *question) gather(ctx context.Context, want int) (*gathering, error) {
+	after := int64(math.MinInt64)
+	if q.r.After != nil {
+		after = rank(q.r.Order[0], q.r.After[0])
+	}
+	segments := make([]int, len(q.snap.segments))
+	for i := range segments {
+		segments[i] = i
+	}
+	// The newest first: most pages are full before much was looked at.
+	slices.SortFunc(segments, func(a, b int) int {
+		return cmp.Compare(q.newest(q.snap.segments[b]), q.newest(q.snap.segments[a]))
+	})
+	out := newGathering(want, after)
+	if err := q.gatherFresh(out); err != nil {
+		return nil, err
+	}
+	early := !q.count && q.newestFirst()
+	var next atomic.Int64
+	var mu sync.Mutex
+	work := func() error {
+		mine := newGathering(want, after)
+		err := q.s.reads.read(ctx, func(c *sqlConn) error {
+			x := *q.x
+			x.c = c
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(segments) {
+					return x.err
+				}
+				seg := q.snap.segments[segments[i]]
+				if early {
+					mu.Lock()
+					enough := rank(q.r.Order[0], query.SortValue{Int: q.newest(seg)}) > min(out.bound, mine.bound)
+					mu.Unlock()
+					if enough {
+						return x.err
+					}
+				}
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if err := q.gatherSegment(&openSegment{segment: seg, x: &x}, segments[i], mine); err != nil {
+					return err
+				}
+				if early && !mine.open && len(mine.rows) >= want {
+					mine.prune()
+				}
+			}
+		})
+		mu.Lock()
+		defer mu.Unlock()
+		out.merge(mine)
+		return err
+	}
+	n := min(workers, len(segments))
+	if early {
+		n = min(n, 1)
+	}
+	errs := make([]error, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { errs[i] = work() })
+	}
+	wg.Wait()
+	return out, errors.Join(errs...)
+}
+
+func (q *question) newest(seg *segment) int64 {
+	if q.view == query.Observations {
+		return seg.oMax
+	}
+	return seg.tMax
+}
+
+// newestFirst reports whether the order is the one that segments can be left
+// out of by their times.
+func (q *question) newestFirst() bool {
+	k := q.r.Order[0]
+	return k.Ref.Column == query.ColStart && k.Desc
+}
+
+// gatherFresh tests the traces that are in memory.
+func (q *question) gatherFresh(g *gathering) error {
+	for _, n := range q.snap.fresh {
+		if n.pid != q.pid || q.only != nil && !q.only[n.tid] {
+			continue
+		}
+		if q.view == query.Traces {
+			q.offer(g, n, nil)
+			continue
+		}
+		for _, r := range n.observations {
+			q.offer(g, n, r.Observation)
+		}
+	}
+	return q.x.err
+}
+
+func (q *question) offer(g *gathering, n *narrow, o *domain.Observation) {
+	r := n.record(q.x, o)
+	match, open := q.matches(n, r)
+	if !match {
+		return
+	}
+	g.fresh = append(g.fresh, freshRow{n, o})
+	k := q.r.Order[0]
+	g.add(candidate{rank(k, query.SortOf(q.view, k, r)), -1, int32(len(g.fresh) - 1), open})
+}
+
+// gatherSegment tests the rows of a segment.
+func (q *question) gatherSegment(o *openSegment, at int, g *gathering) error {
+	s, err := q.sel(o, q.snap.staleIn(o.segment))
+	if err != nil || len(s.rows) == 0 {
+		return err
+	}
+	k := q.r.Order[0]
+	c, _ := query.ColumnOf(q.view, k.Ref.Column)
+	var col *column
+	direct := c.Kind == query.IntKind || c.Kind == query.TimeKind || c.Kind == query.MoneyKind || c.Kind == query.DurationKind
+	if direct = direct && k.Ref.Column != query.ColEnd; direct {
+		col = o.col(q.view, k.Ref.Column)
+	}
+	for _, row := range s.rows {
+		v := query.SortValue{}
+		if direct {
+			n, ok := col.int(int(row))
+			v = query.SortValue{Int: n, Missing: !ok}
+		} else {
+			v = query.SortOf(q.view, k, o.row(q.view, int(row)))
+		}
+		g.add(candidate{rank(k, v), int32(at), row, s.isOpen(row)})
+	}
+	return o.err
+}
+
+// row is a row of a segment as filters see it.
+func (o *openSegment) row(v query.View, i int) query.Row {
+	if v == query.Traces {
+		return &traceRow{o, i}
+	}
+	return &observationRow{o, i}
+}

@@ -1,0 +1,249 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/clewhq/clew/internal/domain"
+	"github.com/clewhq/clew/internal/query"
+	"github.com/clewhq/clew/internal/store"
+)
+
+// scoreList is a list of scores that is being answered.
+type scoreList struct {
+	s      *Store
+	pid    int64
+	l      *query.List
+	r      *query.Resolved
+	x      *lookup
+	where  string
+	args   []any
+	pushed int // conditions that the database tests
+	traces map[string]*domain.Trace
+}
+
+// scoreRow is a score that matches, and its place.
+type scoreRow struct {
+	score domain.Score
+	trace *domain.Trace
+	sort  []query.SortValue
+}
+
+func (s *Store) listScores(ctx context.Context, pid int64, l *query.List, r *query.Resolved) (*store.Page, error) {
+	q := &scoreList{s: s, pid: pid, l: l, r: r, x: s.newLookup(ctx, pid), where: "project = ?", args: []any{pid}, traces: map[string]*domain.Trace{}}
+	q.push()
+	page := &store.Page{}
+	var rows []scoreRow
+	err := s.reads.read(ctx, func(c *sqlConn) (err error) {
+		q.x.c = c
+		rows, page.Total, err = q.read(ctx, c)
+		if err == nil && l.Total && q.pushed == len(r.Conjuncts) {
+			page.Total, err = c.integer("SELECT count(*) FROM scores WHERE "+q.where, q.args...)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	rows = rows[min(l.Offset, len(rows)):]
+	if len(rows) > l.Limit {
+		rows = rows[:l.Limit]
+		if l.Limit > 0 {
+			page.Next = query.EncodeCursor(query.Scores, r.Order, rows[l.Limit-1].sort, r.Bind.Now)
+		}
+	}
+	for i := range rows {
+		page.Rows = append(page.Rows, store.Row{Score: &rows[i].score, Trace: rows[i].trace})
+	}
+	return page, nil
+}
+
+// push hands to the database what it has columns for. The names of columns are
+// ours, all that came with the question is bound.
+func (q *scoreList) push() {
+	for i := range q.r.Conjuncts {
+		c := &q.r.Conjuncts[i]
+		if c.Int != nil && c.Col == query.ColStart {
+			q.where += " AND ts BETWEEN ? AND ?"
+			q.args = append(q.args, c.Lo, c.Hi)
+			if f, is := c.Filter.(query.Cmp); is && f.Op != query.In {
+				q.pushed++ // several instants are tested one by one
+			}
+			continue
+		}
+		for col, name := range map[query.Col]string{query.ColName: "name", query.ColTrace: "trace"} {
+			values, exact := query.Exact(c.Filter, col)
+			if !exact || len(values) == 0 || len(values) > maxNamed {
+				continue
+			}
+			q.where += " AND " + name + " IN (?" + strings.Repeat(",?", len(values)-1) + ")"
+			for _, v := range values {
+				if col == query.ColTrace {
+					v = domain.TraceKey(v)
+				}
+				q.args = append(q.args, v)
+			}
+			q.pushed++
+		}
+	}
+}
+
+// read finds the matching scores: those of the page and one more in order, and
+// how many there are in all where that is asked for.
+func (q *scoreList) read(ctx context.Context, c *sqlConn) (out []scoreRow, total int64, err error) {
+	k := q.r.Order[0]
+	timely := k.Ref.Column == query.ColStart && len(q.r.Order) == 2
+	want := q.l.Offset + q.l.Limit + 1
+	sql := "SELECT id, created, updated, writes FROM scores WHERE " + q.where
+	args := slices.Clone(q.args)
+	counted := q.l.Total && q.pushed < len(q.r.Conjuncts)
+	if timely {
+		dir, op := "", ">="
+		if k.Desc {
+			dir, op = " DESC", "<="
+		}
+		if q.r.After != nil && !counted {
+			sql += " AND ts " + op + " ?"
+			args = append(args, q.r.After[0].Int)
+		}
+		sql += " ORDER BY ts" + dir + ", id" + dir
+	}
+	seen := 0
+	err = c.rows(sql, func(r row) error {
+		if seen++; seen%1000 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		sc, err := readScore(r)
+		if err != nil {
+			return err
+		}
+		one := scoreRow{score: sc}
+		rec := &query.Record{View: query.Scores, Score: &one.score}
+		if sc.TraceID != "" {
+			if one.trace, err = q.trace(c, sc.TraceID); err != nil {
+				return err
+			}
+			rec.Trace = one.trace
+		}
+		rec.Observations = func() []*query.Record { return q.observation(c, &sc) }
+		for i := range q.r.Conjuncts {
+			if !q.r.Conjuncts[i].Program.Match(rec) {
+				return q.x.err
+			}
+		}
+		total++
+		one.sort = query.SortAll(query.Scores, q.r.Order, rec)
+		if q.r.After != nil && query.CompareSorts(q.r.Order, one.sort, q.r.After) <= 0 {
+			return nil
+		}
+		out = append(out, one)
+		switch {
+		case timely && len(out) >= want && !counted:
+			return errStop
+		case len(out) > 2*want+1000:
+			out = q.best(out, want)
+		}
+		return nil
+	}, args...)
+	return q.best(out, want), total, errors.Join(err, q.x.err)
+}
+
+func (q *scoreList) best(rows []scoreRow, want int) []scoreRow {
+	slices.SortFunc(rows, func(a, b scoreRow) int { return query.CompareSorts(q.r.Order, a.sort, b.sort) })
+	return rows[:min(len(rows), want)]
+}
+
+// trace reads the trace of a score, nil where it is not known yet.
+func (q *scoreList) trace(c *sqlConn, id string) (*domain.Trace, error) {
+	key := domain.TraceKey(id)
+	if t, found := q.traces[key]; found {
+		return t, nil
+	}
+	if len(q.traces) > 10_000 { // the memory of one read is bounded
+		clear(q.traces)
+	}
+	var t *domain.Trace
+	_, err := c.one("SELECT "+traceColumns+" FROM traces WHERE project = ? AND key = ?", func(r row) {
+		one, _ := readTrace(r)
+		t = &one
+	}, q.pid, key)
+	q.traces[key] = t
+	return t, err
+}
+
+// observation reads the observation of a score.
+func (q *scoreList) observation(c *sqlConn, sc *domain.Score) []*query.Record {
+	if sc.ObservationID == "" || sc.TraceID == "" {
+		return nil
+	}
+	tid, err := c.integer("SELECT tid FROM traces WHERE project = ? AND key = ?", q.pid, domain.TraceKey(sc.TraceID))
+	if err != nil || tid == 0 {
+		q.x.fail(err)
+		return nil
+	}
+	n, err := q.s.readNarrow(c, tid)
+	if err != nil || n == nil {
+		q.x.fail(err)
+		return nil
+	}
+	for _, r := range n.observations {
+		if r.ID == sc.ObservationID {
+			return []*query.Record{n.record(q.x, r.Observation)}
+		}
+	}
+	return nil
+}
+
+// DeleteScores implements store.Traces.
+func (s *Store) DeleteScores(ctx context.Context, project string, ids []string) error {
+	for group := range slices.Chunk(ids, 10*deleteGroup) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.deleteScores(project, group); err != nil {
+			return public(err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) deleteScores(project string, ids []string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.db == nil {
+		return errClosed()
+	}
+	pid, found := s.projects[project]
+	if !found {
+		return nil
+	}
+	var changes []byte
+	err := s.db.tx(func() error {
+		for _, id := range ids {
+			n, err := s.db.exec("DELETE FROM scores WHERE project = ? AND id = ?", pid, id)
+			if err != nil {
+				return err
+			}
+			if n > 0 {
+				changes = putEntry(changes, entry{kind: store.ScoreChanged, pid: pid, key: id})
+			}
+		}
+		if len(changes) == 0 {
+			return nil
+		}
+		_, err := s.db.exec("INSERT INTO changes (seq, list) VALUES (?, ?)", s.seq+1, changes)
+		return err
+	})
+	s.noteWrite(err)
+	if err != nil || len(changes) == 0 {
+		return err
+	}
+	s.commits.Add(1)
+	s.seq++
+	s.ids.covers(s.seq)
+	s.walDirty = true
+	s.scores.changed(pid)
+	return nil
+}

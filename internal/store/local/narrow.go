@@ -1,0 +1,170 @@
+package local
+
+import (
+	"context"
+	"encoding/binary"
+	"slices"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/clewhq/clew/internal/domain"
+	"github.com/clewhq/clew/internal/query"
+)
+
+// narrow is what lists need of one trace: its row and those of its
+// observations, without bodies. It never changes: a commit makes another one.
+type narrow struct {
+	tid, pid     int64
+	trace        *domain.Trace
+	observations []narrowRow
+	pairs        []uint64 // hashes of the trace's metadata, sorted; see pairHash
+	pairsKnown   bool     // false: look into the bodies
+	changed      int64    // ns: the commit that changed it last
+}
+
+// narrowRow is one observation of a trace.
+type narrowRow struct {
+	rid int64
+	*domain.Observation
+}
+
+// maxPairs is how many metadata pairs of a trace are kept for filters; a trace
+// with more is found by its bodies.
+const maxPairs = 64
+
+// pairHash names a key and a value of metadata.
+func pairHash(path, text string) uint64 {
+	d := xxhash.NewWithSeed(0)
+	_, _ = d.WriteString(path) // a Digest never fails
+	_, _ = d.Write([]byte{0})
+	_, _ = d.WriteString(text)
+	return d.Sum64()
+}
+
+// pairWord is a hash as segments hold it.
+func pairWord(h uint64) string { return string(binary.LittleEndian.AppendUint64(nil, h)) }
+
+// metadataPairs is the hashes of what a metadata object holds; false where that
+// is too much to keep.
+func metadataPairs(b domain.Body) (pairs []uint64, ok bool) {
+	query.EachLeaf(b.Data, func(path, text string) { pairs = append(pairs, pairHash(path, text)) })
+	slices.Sort(pairs)
+	pairs = slices.Compact(pairs)
+	return pairs, len(pairs) <= maxPairs
+}
+
+// slim is a copy of an observation without what lists never look at.
+func slim(o *domain.Observation) *domain.Observation {
+	c := *o
+	c.ModelParameters, c.PriceAttributes, c.ProvidedUsage, c.ProvidedCost, c.Tags = nil, nil, nil, nil, nil
+	c.Experiment.Metadata, c.Experiment.ItemMetadata, c.Experiment.ItemExpectedOutput, c.Experiment.Description = "", "", "", ""
+	if c.End.Before(c.Start) {
+		c.End = c.Start
+	}
+	return &c
+}
+
+// readNarrow reads a trace from the tables, nil where there is none.
+func (s *Store) readNarrow(c *sqlConn, tid int64) (*narrow, error) {
+	var n *narrow
+	_, err := c.one("SELECT "+traceColumns+", project FROM traces WHERE tid = ?", func(r row) {
+		t, _ := readTrace(r)
+		n = &narrow{tid: tid, pid: r.int(31), trace: &t, changed: t.UpdatedAt.Nanos()}
+	}, tid)
+	if err != nil || n == nil {
+		return nil, err
+	}
+	n.observations = make([]narrowRow, 0, n.trace.Totals.Observations)
+	err = s.eachObservation(c, n.pid, tid, n.trace.ID, func(rid int64, o *domain.Observation) error {
+		n.observations = append(n.observations, narrowRow{rid, slim(o)})
+		return nil
+	})
+	return n, err
+}
+
+// record makes a row of the trace, or of one of its observations, that filters
+// can be tested on. Without a lookup it has no scores and no bodies.
+func (n *narrow) record(x *lookup, o *domain.Observation) *query.Record {
+	r := &query.Record{View: query.Traces, Trace: n.trace, Observation: o}
+	if o != nil {
+		r.View = query.Observations
+	} else {
+		r.Observations = func() []*query.Record {
+			out := make([]*query.Record, len(n.observations))
+			for i, row := range n.observations {
+				out[i] = n.record(x, row.Observation)
+			}
+			return out
+		}
+	}
+	if x != nil {
+		r.ScoreList = func() []domain.Score { return x.scoresOf(domain.TraceKey(n.trace.ID)) }
+		r.Content = func() *domain.Content { return x.content(n, o) }
+	}
+	return r
+}
+
+// hasPair reports whether the trace's metadata holds one of some pairs, and
+// whether that is known.
+func (n *narrow) hasPair(p *query.Pair) (has, known bool) {
+	if !n.pairsKnown {
+		return false, false
+	}
+	for _, text := range p.Texts {
+		if _, found := slices.BinarySearch(n.pairs, pairHash(p.Path, text)); found {
+			return true, true
+		}
+	}
+	return false, true
+}
+
+// freshEntry is a trace that the segments do not hold as it is now.
+type freshEntry struct {
+	n   *narrow // nil: it has to be read, or is gone
+	seq int64   // the commit that changed it last
+}
+
+// loadFresh reads the traces that are only known to have changed. It returns
+// with every entry read, unless ctx ends.
+func (s *Store) loadFresh(ctx context.Context) error {
+	for {
+		var todo []int64
+		s.index.mu.RLock()
+		for tid := range s.index.unread {
+			todo = append(todo, tid)
+		}
+		s.index.mu.RUnlock()
+		if len(todo) == 0 {
+			return nil
+		}
+		slices.Sort(todo)
+		todo = todo[:min(len(todo), 1000)]
+		read := make(map[int64]*narrow, len(todo))
+		seq := int64(0)
+		err := s.reads.read(ctx, func(c *sqlConn) (err error) {
+			if seq, err = c.integer("SELECT max(seq) FROM changes"); err != nil {
+				return err
+			}
+			for _, tid := range todo {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if read[tid], err = s.readNarrow(c, tid); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		s.index.mu.Lock()
+		for tid, n := range read {
+			if e := s.index.entries[tid]; e != nil && e.n == nil && e.seq <= seq {
+				s.index.set(tid, &freshEntry{n: n, seq: e.seq})
+				delete(s.index.unread, tid)
+			}
+		}
+		s.index.mu.Unlock()
+	}
+}

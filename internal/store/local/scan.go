@@ -1,0 +1,240 @@
+package local
+
+import (
+	"slices"
+
+	"github.com/clewhq/clew/internal/query"
+)
+
+// selection is the rows of a segment, or of what is fresh, that a question's
+// conditions leave.
+type selection struct {
+	rows   []int32
+	unsure map[int32]bool // rows of which a condition on bodies is still open
+	open   bool           // so it is of all of them
+}
+
+func (s *selection) isOpen(row int32) bool { return s.open || s.unsure[row] }
+
+// scan is the conditions of a question, ready for many rows.
+type scan struct {
+	view      query.View
+	pid       int64
+	conjuncts []query.Conjunct
+	only      map[int64]bool // traces that a search leaves; nil: all
+}
+
+// sel filters a segment.
+func (q *scan) sel(o *openSegment, stale []int64) (selection, error) {
+	n := o.projects[q.pid]
+	if n[0] == 0 || q.excluded(o) {
+		return selection{}, nil
+	}
+	rows := q.tracesOf(o, stale, n[0])
+	s := selection{}
+	if q.view == query.Traces {
+		s.rows = rows
+	} else {
+		rows = q.byTrace(o, rows)
+		s.rows = make([]int32, 0, n[1])
+		for _, t := range rows {
+			from, to := o.observationsOf(int(t))
+			for i := from; i < to; i++ {
+				s.rows = append(s.rows, int32(i))
+			}
+		}
+	}
+	for i := range q.conjuncts {
+		if len(s.rows) == 0 {
+			break
+		}
+		q.apply(o, &q.conjuncts[i], &s)
+	}
+	return s, o.err
+}
+
+// excluded reports whether no row of the segment can lie in an interval of
+// time that is asked for.
+func (q *scan) excluded(o *openSegment) bool {
+	lo, hi := o.tMin, o.tMax
+	if q.view == query.Observations {
+		lo, hi = o.oMin, o.oMax
+	}
+	for i := range q.conjuncts {
+		if c := &q.conjuncts[i]; c.Int != nil && c.Col == query.ColStart && (c.Hi < lo || c.Lo > hi) {
+			return true
+		}
+	}
+	return false
+}
+
+// tracesOf is the rows of the project's traces that are not stale.
+func (q *scan) tracesOf(o *openSegment, stale []int64, n int) []int32 {
+	rows := make([]int32, 0, n)
+	var tids *column
+	if len(stale) > 0 || q.only != nil {
+		tids = o.named(tidColumn)
+	}
+	pids := o.named(pidColumn)
+	alone := len(o.projects) == 1
+	for i := range o.traces {
+		if !alone {
+			if pid, _ := pids.int(i); pid != q.pid {
+				continue
+			}
+		}
+		if tids != nil {
+			tid, _ := tids.int(i)
+			for len(stale) > 0 && stale[0] < tid {
+				stale = stale[1:]
+			}
+			if len(stale) > 0 && stale[0] == tid || q.only != nil && !q.only[tid] {
+				continue
+			}
+		}
+		rows = append(rows, int32(i))
+	}
+	return rows
+}
+
+// byTrace applies the conditions that observations take from their trace.
+func (q *scan) byTrace(o *openSegment, traces []int32) []int32 {
+	for i := range q.conjuncts {
+		c := &q.conjuncts[i]
+		if of := ofTheTrace[c.Col]; c.Text != nil && of != 0 {
+			traces = keepTexts(o.col(query.Traces, of), c.Text, traces)
+		}
+	}
+	return traces
+}
+
+// keepTexts is the rows whose text passes; each text of the dictionary is
+// tested once.
+func keepTexts(col *column, test func(string) bool, rows []int32) []int32 {
+	if col == nil {
+		return nil
+	}
+	if col.plain || col.words > len(rows) {
+		return keep(rows, func(i int) bool {
+			s, ok := col.string(i)
+			return ok && test(s)
+		})
+	}
+	pass, any := make([]bool, col.words), false
+	for code := range pass {
+		pass[code] = test(col.word(code))
+		any = any || pass[code]
+	}
+	if !any {
+		return nil
+	}
+	return keep(rows, func(i int) bool {
+		code := col.code(i)
+		return code >= 0 && pass[code]
+	})
+}
+
+func keep(rows []int32, f func(i int) bool) []int32 {
+	out := rows[:0]
+	for _, r := range rows {
+		if f(int(r)) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// apply keeps the rows that meet a condition, or may.
+func (q *scan) apply(o *openSegment, c *query.Conjunct, s *selection) {
+	derived := q.view == query.Traces && c.Col == query.ColLevel ||
+		q.view == query.Observations && c.Col == query.ColEnd
+	switch {
+	case c.Pair != nil && q.view == query.Traces:
+		q.applyPair(o, c.Pair, s)
+	case c.Needs.Bodies:
+		s.open = true
+	case c.Text != nil && ofTheTrace[c.Col] != 0 && q.view == query.Observations: // done by byTrace
+	case c.Text != nil && !derived:
+		s.rows = keepTexts(o.col(q.view, c.Col), c.Text, s.rows)
+	case c.Int != nil && !derived && c.Col != query.ColScoreCount:
+		col := o.col(q.view, c.Col)
+		if col == nil {
+			s.rows = nil
+			return
+		}
+		s.rows = keep(s.rows, func(i int) bool {
+			v, ok := col.int(i)
+			return ok && v >= c.Lo && v <= c.Hi && c.Int(v)
+		})
+	case q.view == query.Traces:
+		row := traceRow{o: o}
+		s.rows = keep(s.rows, func(i int) bool {
+			row.i = i
+			return c.Program.Match(&row)
+		})
+	default:
+		row := observationRow{o: o}
+		s.rows = keep(s.rows, func(i int) bool {
+			row.i = i
+			return c.Program.Match(&row)
+		})
+	}
+}
+
+// applyPair tests metadata pairs where they are known; the other rows stay open.
+func (q *scan) applyPair(o *openSegment, p *query.Pair, s *selection) {
+	col := o.named(pairsColumn)
+	if col == nil {
+		s.open = true
+		return
+	}
+	want := make([]string, len(p.Texts))
+	for i, text := range p.Texts {
+		want[i] = pairWord(pairHash(p.Path, text))
+	}
+	pass := make([]int8, col.words) // 0: not yet tested
+	s.rows = keep(s.rows, func(i int) bool {
+		code := col.code(i)
+		if code < 0 {
+			if s.unsure == nil {
+				s.unsure = map[int32]bool{}
+			}
+			s.unsure[int32(i)] = true
+			return true
+		}
+		if pass[code] == 0 {
+			pass[code] = -1
+			for words := col.word(code); len(words) >= 8; words = words[8:] {
+				if slices.Contains(want, words[:8]) {
+					pass[code] = 1
+					break
+				}
+			}
+		}
+		return pass[code] > 0
+	})
+}
+
+// matches tests a trace that is in memory, or one of its observations. open
+// says that a condition on bodies is left.
+func (q *scan) matches(n *narrow, r *query.Record) (match, open bool) {
+	for i := range q.conjuncts {
+		c := &q.conjuncts[i]
+		if c.Pair != nil && q.view == query.Traces {
+			has, known := n.hasPair(c.Pair)
+			if known && !has {
+				return false, false
+			}
+			open = open || !known
+			continue
+		}
+		if c.Needs.Bodies {
+			open = true
+			continue
+		}
+		if !c.Program.Match(r) {
+			return false, false
+		}
+	}
+	return true, open
+}

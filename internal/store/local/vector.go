@@ -1,0 +1,275 @@
+package local
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"math/bits"
+	"unsafe"
+)
+
+// A column of a segment is numbers of a fixed width that any row's is found in
+// without decoding the others, and for texts a dictionary that the numbers
+// point into. docs/format/segments.md describes the bytes.
+
+// The forms of a column on disk; never reuse one.
+const (
+	packedInts  = 1 // what a value is above base, plus one; 0 is missing
+	packedTexts = 2 // a dictionary, then packed places in it
+	packedHex   = 3 // the same of texts that are hexadecimal digits, in pairs
+)
+
+// column is a column of a segment, as it lies in its blob.
+type column struct {
+	blob  []byte // all of it: what the memory is counted by
+	n     int    // rows
+	base  int64
+	width int    // bytes of a number
+	mask  uint64 // of its bits
+	nums  []byte // n numbers, and eight bytes behind them
+
+	words int    // in the dictionary
+	ends  []byte // where each text ends, four bytes each
+	text  []byte
+	hex   bool
+	plain bool // row i has text i: there are no numbers
+}
+
+// intsWriter gathers the integers of a column.
+type intsWriter struct {
+	values  []int64
+	present []bool
+}
+
+func (w *intsWriter) add(v int64, ok bool) {
+	w.values = append(w.values, v)
+	w.present = append(w.present, ok)
+}
+
+// encode returns the column's bytes, nil where every value is missing.
+func (w *intsWriter) encode() []byte {
+	lo, hi, any := int64(0), int64(0), false
+	for i, v := range w.values {
+		if w.present[i] {
+			if !any || v < lo {
+				lo = v
+			}
+			if !any || v > hi {
+				hi = v
+			}
+			any = true
+		}
+	}
+	if !any {
+		return nil
+	}
+	return w.pack(nil, lo, hi)
+}
+
+func (w *intsWriter) pack(b []byte, lo, hi int64) []byte {
+	span := uint64(hi) - uint64(lo)
+	width := 8
+	if span < math.MaxUint64 {
+		width = (bits.Len64(span+1) + 7) / 8
+	} // else the greatest value reads as missing: no clock or counter spans that
+	if span == 0 && w.full() {
+		width = 0
+	}
+	b = append(b, packedInts, byte(width))
+	b = binary.LittleEndian.AppendUint64(b, uint64(lo))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(w.values)))
+	if width == 0 {
+		return b
+	}
+	var word [8]byte
+	for i, v := range w.values {
+		u := uint64(0)
+		if w.present[i] {
+			u = uint64(v) - uint64(lo) + 1
+		}
+		binary.LittleEndian.PutUint64(word[:], u)
+		b = append(b, word[:width]...)
+	}
+	return append(b, make([]byte, 8)...)
+}
+
+func (w *intsWriter) full() bool {
+	for _, p := range w.present {
+		if !p {
+			return false
+		}
+	}
+	return true
+}
+
+// textsWriter gathers the texts of a column.
+type textsWriter struct {
+	codes intsWriter
+	at    map[string]int64
+	words []string
+}
+
+func (w *textsWriter) add(s string, ok bool) {
+	if !ok {
+		w.codes.add(0, false)
+		return
+	}
+	code, found := w.at[s]
+	if !found {
+		if w.at == nil {
+			w.at = map[string]int64{}
+		}
+		code = int64(len(w.words))
+		w.at[s] = code
+		w.words = append(w.words, s)
+	}
+	w.codes.add(code, true)
+}
+
+// encode returns the column's bytes, nil where every value is missing.
+func (w *textsWriter) encode() []byte {
+	if len(w.words) == 0 {
+		return nil
+	}
+	packed := true
+	for _, s := range w.words {
+		packed = packed && len(s)%2 == 0 && isLowerHex(s)
+	}
+	form := byte(packedTexts)
+	if packed {
+		form = packedHex
+	}
+	plain := len(w.words) == len(w.codes.values)
+	b := []byte{form, 0}
+	if plain {
+		b[1] = 1
+	}
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(w.words)))
+	end := uint32(0)
+	var text []byte
+	for _, s := range w.words {
+		if packed {
+			text, _ = hex.AppendDecode(text, []byte(s)) // they are hexadecimal digits
+		} else {
+			text = append(text, s...)
+		}
+		end = uint32(len(text))
+		b = binary.LittleEndian.AppendUint32(b, end)
+	}
+	b = append(b, text...)
+	if plain {
+		return b
+	}
+	return w.codes.pack(b, 0, int64(len(w.words)-1))
+}
+
+func isLowerHex(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+// openColumn reads the head of a column of n rows. The column points into blob.
+func openColumn(blob []byte, n int) (*column, error) {
+	c := &column{blob: blob, n: n}
+	bad := fmt.Errorf("a column of %d rows: %w", n, errCorrupt)
+	if len(blob) < 2 {
+		return nil, bad
+	}
+	if blob[0] == packedInts {
+		return c, c.openInts(blob, bad)
+	}
+	if blob[0] != packedTexts && blob[0] != packedHex || len(blob) < 6 {
+		return nil, bad
+	}
+	c.hex, c.plain = blob[0] == packedHex, blob[1] == 1
+	c.words = int(binary.LittleEndian.Uint32(blob[2:]))
+	rest := blob[6:]
+	if c.words < 1 || c.words > len(rest)/4 || c.plain && c.words != n {
+		return nil, bad
+	}
+	c.ends, rest = rest[:4*c.words], rest[4*c.words:]
+	last := uint32(0)
+	for i := range c.words {
+		end := binary.LittleEndian.Uint32(c.ends[4*i:])
+		if end < last || end > uint32(len(rest)) {
+			return nil, bad
+		}
+		last = end
+	}
+	c.text, rest = rest[:last], rest[last:]
+	if c.plain {
+		return c, nil
+	}
+	return c, c.openInts(rest, bad)
+}
+
+func (c *column) openInts(b []byte, bad error) error {
+	if len(b) < 14 || b[0] != packedInts || b[1] > 8 || int(binary.LittleEndian.Uint32(b[10:])) != c.n {
+		return bad
+	}
+	c.width, c.base = int(b[1]), int64(binary.LittleEndian.Uint64(b[2:]))
+	c.nums = b[14:]
+	c.mask = uint64(math.MaxUint64)
+	if c.width < 8 {
+		c.mask = 1<<(8*c.width) - 1
+	}
+	if c.width > 0 && len(c.nums) < c.n*c.width+8 {
+		return bad
+	}
+	return nil
+}
+
+// int is the integer of row i.
+func (c *column) int(i int) (int64, bool) {
+	if c == nil {
+		return 0, false
+	}
+	if c.width == 0 {
+		return c.base, true
+	}
+	u := binary.LittleEndian.Uint64(c.nums[i*c.width:]) & c.mask
+	return int64(u - 1 + uint64(c.base)), u != 0
+}
+
+// code is the place of row i's text in the dictionary, -1 where it is missing.
+func (c *column) code(i int) int {
+	if c == nil {
+		return -1
+	}
+	if c.plain {
+		return i
+	}
+	v, ok := c.int(i)
+	if !ok || v >= int64(c.words) {
+		return -1
+	}
+	return int(v)
+}
+
+// word is a text of the dictionary. It points into the column unless it was
+// packed.
+func (c *column) word(code int) string {
+	from := uint32(0)
+	if code > 0 {
+		from = binary.LittleEndian.Uint32(c.ends[4*(code-1):])
+	}
+	b := c.text[from:binary.LittleEndian.Uint32(c.ends[4*code:])]
+	if c.hex {
+		return hex.EncodeToString(b)
+	}
+	return unsafe.String(unsafe.SliceData(b), len(b))
+}
+
+// string is the text of row i.
+func (c *column) string(i int) (string, bool) {
+	code := c.code(i)
+	if code < 0 {
+		return "", false
+	}
+	return c.word(code), true
+}

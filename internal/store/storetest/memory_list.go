@@ -1,0 +1,236 @@
+package storetest
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/clewhq/clew/internal/domain"
+	"github.com/clewhq/clew/internal/query"
+	"github.com/clewhq/clew/internal/store"
+)
+
+// listed is a row with all that filters may look at.
+type listed struct {
+	record *query.Record
+	row    store.Row
+}
+
+// List implements store.Traces: every row there is, tested one by one.
+func (m *Memory) List(ctx context.Context, project string, l query.List) (*store.Page, error) {
+	end, err := m.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	r, err := l.Resolve()
+	if err != nil {
+		return nil, err
+	}
+	type placed struct {
+		listed
+		sort []query.SortValue
+	}
+	page := &store.Page{}
+	var rows []placed
+	for _, one := range m.rows(project, l.View) {
+		if slices.ContainsFunc(r.Conjuncts, func(c query.Conjunct) bool { return !c.Program.Match(one.record) }) {
+			continue
+		}
+		page.Total++
+		p := placed{one, query.SortAll(l.View, r.Order, one.record)}
+		if r.After == nil || query.CompareSorts(r.Order, p.sort, r.After) > 0 {
+			rows = append(rows, p)
+		}
+	}
+	slices.SortFunc(rows, func(a, b placed) int { return query.CompareSorts(r.Order, a.sort, b.sort) })
+	rows = rows[min(l.Offset, len(rows)):]
+	if len(rows) > l.Limit {
+		rows = rows[:l.Limit]
+		if l.Limit > 0 {
+			page.Next = query.EncodeCursor(l.View, r.Order, rows[l.Limit-1].sort, r.Bind.Now)
+		}
+	}
+	for _, p := range rows {
+		page.Rows = append(page.Rows, p.row)
+	}
+	return page, nil
+}
+
+// rows is every row of a view.
+func (m *Memory) rows(project string, v query.View) []listed {
+	p := m.projects[project]
+	if p == nil {
+		return nil
+	}
+	var out []listed
+	folds := m.everyTrace(project)
+	byKey := map[string]*folded{}
+	for _, f := range folds {
+		byKey[domain.TraceKey(f.trace.Trace.ID)] = f
+	}
+	switch v {
+	case query.Traces:
+		for _, f := range folds {
+			out = append(out, listed{f.record(nil), f.row()})
+		}
+	case query.Observations:
+		for _, f := range folds {
+			for i := range f.trace.Observations {
+				o := &f.trace.Observations[i]
+				out = append(out, listed{f.record(o), store.Row{Trace: &f.trace.Trace, Observation: o, Content: func(context.Context) (domain.Content, error) {
+					return domain.FoldContent(f.contents[o.ID]), nil
+				}}})
+			}
+		}
+	case query.Scores:
+		for _, s := range p.foldScores() {
+			rec := &query.Record{View: query.Scores, Score: &s}
+			row := store.Row{Score: &s}
+			if f := byKey[domain.TraceKey(s.TraceID)]; f != nil && s.TraceID != "" {
+				rec.Trace, row.Trace = &f.trace.Trace, &f.trace.Trace
+				rec.Observations = func() (found []*query.Record) {
+					for i := range f.trace.Observations {
+						if o := &f.trace.Observations[i]; o.ID == s.ObservationID {
+							found = append(found, f.record(o))
+						}
+					}
+					return found
+				}
+			}
+			out = append(out, listed{rec, row})
+		}
+	case query.Sessions:
+		for _, s := range sessions(folds) {
+			out = append(out, listed{&query.Record{View: query.Sessions, Session: s}, store.Row{Session: s}})
+		}
+	}
+	return out
+}
+
+// everyTrace folds every trace of a project, with its scores.
+func (m *Memory) everyTrace(project string) (out []*folded) {
+	p := m.projects[project]
+	keys := map[string]bool{}
+	for i := range p.observations {
+		keys[p.home(&p.observations[i].patch)] = true
+	}
+	for i := range p.traces {
+		keys[domain.TraceKey(p.traces[i].patch.Value.ID)] = true
+	}
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		f := m.fold(project, key)
+		for _, s := range p.foldScores() {
+			if s.TraceID != "" && domain.TraceKey(s.TraceID) == key {
+				f.trace.Scores = append(f.trace.Scores, s)
+			}
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+func (f *folded) content() domain.Content {
+	c := domain.NewTraceContent(domain.FoldContent(f.own))
+	for i := range f.trace.Observations {
+		o := &f.trace.Observations[i]
+		one := domain.FoldContent(f.contents[o.ID])
+		c.Add(o, &one, o.ID == f.trace.RootID)
+	}
+	return c.Fold()
+}
+
+func (f *folded) row() store.Row {
+	row := store.Row{Trace: &f.trace.Trace, Content: func(context.Context) (domain.Content, error) { return f.content(), nil }}
+	for i := range f.trace.Observations {
+		row.Observations = append(row.Observations, f.trace.Observations[i].ID)
+	}
+	row.Scores = f.trace.Scores
+	return row
+}
+
+func (f *folded) record(o *domain.Observation) *query.Record {
+	r := &query.Record{View: query.Traces, Trace: &f.trace.Trace, Observation: o}
+	r.ScoreList = func() []domain.Score { return f.trace.Scores }
+	r.Content = func() *domain.Content {
+		c := f.content()
+		return &c
+	}
+	if o != nil {
+		r.View = query.Observations
+		r.Content = func() *domain.Content {
+			c := domain.FoldContent(f.contents[o.ID])
+			return &c
+		}
+		return r
+	}
+	r.Observations = func() (out []*query.Record) {
+		for i := range f.trace.Observations {
+			out = append(out, f.record(&f.trace.Observations[i]))
+		}
+		return out
+	}
+	return r
+}
+
+// sessions sums up the sessions that traces name.
+func sessions(folds []*folded) []*query.Session {
+	byID := map[string]*query.Session{}
+	add := func(list []string, s string) []string {
+		if s == "" || slices.Contains(list, s) {
+			return list
+		}
+		return slices.Sorted(slices.Values(append(list, s)))
+	}
+	for _, f := range folds {
+		t := &f.trace.Trace
+		if t.SessionID == "" {
+			continue
+		}
+		s := byID[t.SessionID]
+		start := query.TraceTime(t)
+		end := domain.At(start.Nanos() + t.Totals.Latency())
+		if s == nil {
+			s = &query.Session{ID: t.SessionID, Start: start, End: end}
+			byID[t.SessionID] = s
+		}
+		if start.Before(s.Start) {
+			s.Start = start
+		}
+		if s.End.Before(end) {
+			s.End = end
+		}
+		s.Traces++
+		s.Users, s.Envs = add(s.Users, t.UserID), add(s.Envs, t.Environment)
+		for _, tag := range t.Tags {
+			s.Tags = add(s.Tags, tag)
+		}
+		n, o := &s.Totals, &t.Totals
+		n.Observations += o.Observations
+		n.ByLevel[domain.LevelError] += o.ByLevel[domain.LevelError]
+		n.Cost, n.InputCost, n.OutputCost = n.Cost+o.Cost, n.InputCost+o.InputCost, n.OutputCost+o.OutputCost
+		n.Input, n.Output, n.Total = n.Input+o.Input, n.Output+o.Output, n.Total+o.Total
+	}
+	return slices.Collect(maps.Values(byID))
+}
+
+// DeleteScores implements store.Traces.
+func (m *Memory) DeleteScores(ctx context.Context, project string, ids []string) error {
+	end, err := m.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	p := m.projects[project]
+	if p == nil {
+		return nil
+	}
+	for _, id := range ids {
+		before := len(p.scores)
+		p.scores = slices.DeleteFunc(p.scores, func(a arrived[domain.ScorePatch]) bool { return a.patch.Value.ID == id })
+		if len(p.scores) < before {
+			m.change(store.ScoreChanged, project, id)
+		}
+	}
+	return nil
+}
