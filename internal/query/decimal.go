@@ -113,9 +113,9 @@ func (d Decimal) scientific() string {
 	return sign + "0." + d.digits + "e" + strconv.Itoa(d.exp)
 }
 
-// scaled is the greatest integer not above d · 10^scale, and whether it is that
+// Scaled is the greatest integer not above d · 10^scale, and whether it is that
 // number exactly. What does not fit is clamped, as not exact.
-func (d Decimal) scaled(scale int) (floor int64, exact bool) {
+func (d Decimal) Scaled(scale int) (floor int64, exact bool) {
 	if d.digits == "" {
 		return 0, true
 	}

@@ -318,7 +318,7 @@ func ints(k Kind, f *Cmp, b Bind) intTest {
 			}
 			return 0, true
 		}
-		return v.Num.scaled(k.scale())
+		return v.Num.Scaled(k.scale())
 	}
 	t := intTest{lo: math.MinInt64, hi: math.MaxInt64}
 	atLeast := func(v Value, open bool) {

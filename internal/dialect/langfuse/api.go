@@ -63,6 +63,7 @@ type API struct {
 	now     func() time.Time
 	newID   func() string
 	version string
+	walks   *walks
 
 	stopping atomic.Bool // readiness says no
 
@@ -87,6 +88,7 @@ func New(o Options) *API {
 	if a.newID == nil {
 		a.newID = newUUID
 	}
+	a.walks = newWalks(a.now)
 	return a
 }
 

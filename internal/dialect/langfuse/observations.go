@@ -2,16 +2,12 @@ package langfuse
 
 import (
 	"cmp"
-	"context"
-	"encoding/base64"
-	"encoding/json"
-	"errors"
 	"net/http"
 	"time"
 
 	"github.com/clewhq/clew/internal/auth"
 	"github.com/clewhq/clew/internal/domain"
-	"github.com/clewhq/clew/internal/store"
+	"github.com/clewhq/clew/internal/query"
 )
 
 func (a *API) getObservation(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
@@ -28,178 +24,84 @@ func (a *API) getObservation(w http.ResponseWriter, r *http.Request, p auth.Prin
 	return v.finish()
 }
 
-// listObservations answers the observations of one trace, newest first.
+// listObservationsV1 answers a page of observations, the newest first.
+func (a *API) listObservationsV1(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
+	q := r.URL.Query()
+	pg, err := parsePage(q)
+	if err != nil {
+		return err
+	}
+	c, err := observationConditions(q)
+	if err != nil {
+		return err
+	}
+	rows, meta, err := a.listPage(r.Context(), p.Project, walkKey(p.Project, r), query.List{View: query.Observations, Filter: c.parts}, pg)
+	if err != nil {
+		return err
+	}
+	v := a.view(answer(w), p)
+	v.str(`{"data":[`)
+	for i := range rows.Rows {
+		if i > 0 {
+			v.str(",")
+		}
+		row := &rows.Rows[i]
+		bodies, err := content(r.Context(), row)
+		if err != nil {
+			return err
+		}
+		v.observation(row.Observation, row.Trace.ID, &bodies, "null")
+		if v.err != nil {
+			return v.finish()
+		}
+	}
+	return v.end(meta)
+}
+
+// lookAgain is how long a list by cursor goes on looking for its first row
+// before it answers with none and a cursor.
+const lookAgain = 5 * time.Second
+
+// listObservations answers observations by cursor, the newest first.
 func (a *API) listObservations(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
 	q, err := parseObservationQuery(r.URL.Query())
 	if err != nil {
 		return err
 	}
-	t, err := a.traces.Trace(r.Context(), p.Project, q.traceID)
-	if domain.CodeOf(err) == domain.NotFound {
-		t, err = &store.Trace{}, nil // a list of nothing is no error
+	q.list.Bind.Now = a.now().UnixNano()
+	page, err := a.traces.List(r.Context(), p.Project, q.list)
+	for began := time.Now(); err == nil && page.Stopped && len(page.Rows) == 0 && time.Since(began) < lookAgain; {
+		q.list.After = page.Next
+		page, err = a.traces.List(r.Context(), p.Project, q.list)
 	}
 	if err != nil {
 		return err
 	}
-	picks, more := q.pick(t)
 	v := a.view(answer(w), p)
 	v.str(`{"data":[`)
-	if err := v.page(r.Context(), t, picks, q); err != nil {
-		return err
-	}
-	v.str(`],"meta":{`)
-	if more {
-		v.str(`"cursor":`)
-		v.quote(cursorAfter(&t.Trace, &t.Observations[picks[len(picks)-1]]))
-	}
-	v.str("}}")
-	return v.finish()
-}
-
-// pick finds the observations of a page, newest first, and whether there are
-// more after them.
-func (q *observationQuery) pick(t *store.Trace) (picks []int, more bool) {
-	for i := len(t.Observations) - 1; i >= 0; i-- {
-		if !q.matches(&t.Trace, &t.Observations[i]) {
-			continue
+	for i := range page.Rows {
+		if i > 0 {
+			v.str(",")
 		}
-		if len(picks) == q.limit {
-			return picks, q.limit > 0
-		}
-		picks = append(picks, i)
-	}
-	return picks, false
-}
-
-// matches reports whether o is asked for and comes after the cursor.
-func (q *observationQuery) matches(t *domain.Trace, o *domain.Observation) bool {
-	equal := func(want, got string) bool { return want == "" || want == got }
-	switch {
-	case !equal(q.name, o.Name), !equal(q.version, o.Version), !equal(q.userID, t.UserID), !equal(q.sessionID, t.SessionID):
-		return false
-	case !equal(q.typ, string(typeOf(o))), !equal(q.level, o.Level.String()):
-		return false
-	case q.parent.Set && q.parent.Value != o.ParentID:
-		return false
-	case q.root.Set && q.root.Value != o.IsRoot():
-		return false
-	case len(q.environments) > 0 && !q.environments[environmentOf(o.Environment)]:
-		return false
-	case o.Start.Before(q.from), q.to.IsSet() && !o.Start.Before(q.to):
-		return false
-	}
-	return q.after == nil || q.after.before(t, o)
-}
-
-// place is where a page ended, in the order of start, trace and id, all falling.
-type place struct {
-	Start   string `json:"lastStartTimeTo"` // as fine as the store's times
-	TraceID string `json:"lastTraceId"`
-	ID      string `json:"lastId"`
-
-	start domain.Time
-}
-
-func cursorAfter(t *domain.Trace, o *domain.Observation) string {
-	raw, _ := json.Marshal(place{Start: o.Start.Std().Format(time.RFC3339Nano), TraceID: t.ID, ID: o.ID}) // texts always marshal
-	return base64.URLEncoding.EncodeToString(raw)
-}
-
-func parseCursor(text string) (*place, error) {
-	broken := invalid("cursor", "the cursor is broken; use one of an answer as it came")
-	raw, err := base64.URLEncoding.DecodeString(text)
-	if err != nil {
-		raw, err = base64.StdEncoding.DecodeString(text)
-	}
-	p := &place{}
-	if err != nil || json.Unmarshal(raw, p) != nil || p.ID == "" {
-		return nil, broken
-	}
-	start, err := parseQueryTime(p.Start)
-	if err != nil {
-		return nil, broken
-	}
-	p.start = start
-	return p, nil
-}
-
-// before reports whether the page ended before o.
-func (p *place) before(t *domain.Trace, o *domain.Observation) bool {
-	return cmp.Or(
-		cmp.Compare(o.Start.Nanos(), p.start.Nanos()),
-		cmp.Compare(domain.TraceKey(t.ID), domain.TraceKey(p.TraceID)),
-		cmp.Compare(o.ID, p.ID),
-	) < 0
-}
-
-// pageMemory is how many bytes of rendered observations one page may hold.
-const pageMemory = 32 << 20
-
-// errEnough ends a pass over contents early.
-var errEnough = errors.New("enough")
-
-// page appends the picked observations. Bodies are read from the oldest to the
-// newest but wanted the other way round, so that they are held until the pass
-// is over. Where a page is larger than what may be held, only its newest part
-// is, and another pass brings the next part.
-func (v *view) page(ctx context.Context, t *store.Trace, picks []int, q *observationQuery) error {
-	if !q.fields.io && !q.fields.metadata {
-		for n, i := range picks {
-			if n > 0 {
-				v.str(",")
+		row := &page.Rows[i]
+		var bodies domain.Content
+		if q.fields.io || q.fields.metadata {
+			if bodies, err = content(r.Context(), row); err != nil {
+				return err
 			}
-			v.observationV2(&t.Trace, &t.Observations[i], &domain.Content{}, q)
 		}
-		return nil
-	}
-	for done := 0; done < len(picks); {
-		held, err := v.newest(ctx, t, picks[done:], q)
-		if err != nil {
-			return err
-		}
-		for i := len(held) - 1; i >= 0; i-- {
-			if done > 0 {
-				v.str(",")
-			}
-			v.raw(held[i])
-			done++
-		}
+		v.observationV2(row.Trace, row.Observation, &bodies, q)
 		if v.err != nil {
 			return v.finish()
 		}
 	}
-	return nil
-}
-
-// newest renders the first of picks, as many as may be held, oldest first.
-func (v *view) newest(ctx context.Context, t *store.Trace, picks []int, q *observationQuery) ([][]byte, error) {
-	var held [][]byte
-	size, next := 0, len(picks)-1
-	err := t.Source.Each(ctx, func(i int, c *domain.Content) error {
-		if next < 0 {
-			return errEnough
-		}
-		if i != picks[next] {
-			return nil
-		}
-		next--
-		one := view{stream: &stream{}, project: v.project, prices: v.prices, known: v.known}
-		one.observationV2(&t.Trace, &t.Observations[i], c, q)
-		v.known = one.known
-		held, size = append(held, one.buf), size+len(one.buf)
-		for size > pageMemory && len(held) > 1 {
-			size -= len(held[0])
-			held[0], held = nil, held[1:]
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, errEnough) {
-		return nil, err
+	v.str(`],"meta":{`)
+	if page.Next != "" {
+		v.str(`"cursor":`)
+		v.quote(page.Next)
 	}
-	if len(held) == 0 {
-		return nil, domain.Errorf(domain.NotFound, "the observations were deleted meanwhile")
-	}
-	return held, nil
+	v.str("}}")
+	return v.finish()
 }
 
 // observationV2 appends an observation as the v2 reads show it: the groups of

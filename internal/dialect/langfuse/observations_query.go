@@ -8,23 +8,14 @@ import (
 	"time"
 
 	"github.com/clewhq/clew/internal/domain"
+	"github.com/clewhq/clew/internal/query"
 )
 
 // observationQuery is what a request for a list of observations asks.
 type observationQuery struct {
-	traceID       string
-	limit         int
-	after         *place
-	fields        observationGroups
-	expand        map[string]bool
-	name, version string
-	userID        string
-	sessionID     string
-	typ, level    string
-	parent        domain.Opt[string] // "" asks for those without a parent
-	root          domain.Opt[bool]
-	environments  map[string]bool
-	from, to      domain.Time
+	list   query.List
+	fields observationGroups
+	expand map[string]bool
 }
 
 // observationGroups is which groups of keys a request asks for, beside core.
@@ -42,59 +33,106 @@ var observationTypes = []domain.ObservationType{
 	domain.TypeRetriever, domain.TypeEvaluator, domain.TypeEmbedding, domain.TypeGuardrail,
 }
 
-// parseObservationQuery checks every parameter; unknown ones are ignored, as
-// the API has it.
+// observationConditions reads the parameters that lists of observations of
+// both generations have. Unknown ones are ignored, as the API has it.
+func observationConditions(v url.Values) (*conditions, error) {
+	typ, level := v.Get("type"), v.Get("level")
+	if typ != "" && !slices.Contains(observationTypes, domain.ObservationType(typ)) {
+		return nil, invalid("type", "unknown type of observation")
+	}
+	if _, known := domain.ParseLevel(level); level != "" && !known {
+		return nil, invalid("level", "expected DEBUG, DEFAULT, WARNING or ERROR")
+	}
+	c, err := parseFilter(query.Observations, v.Get("filter"))
+	if err != nil {
+		return nil, err
+	}
+	from, to, err := timeRange(v, "fromStartTime", "toStartTime")
+	if err != nil {
+		return nil, err
+	}
+	for name, col := range map[string]query.Col{
+		"name": query.ColName, "userId": query.ColUser, "type": query.ColType, "traceId": query.ColTrace, "level": query.ColLevel,
+		"version": query.ColVersion, "parentObservationId": query.ColParent,
+	} {
+		c.equal(col, v.Get(name))
+	}
+	c.equal(query.ColEnv, lists(v, "environment")...)
+	c.within(query.ColStart, from, to)
+	return c, nil
+}
+
+// parseObservationQuery checks every parameter of the cursor style.
 func parseObservationQuery(v url.Values) (*observationQuery, error) {
+	c, err := observationConditions(v)
+	if err != nil {
+		return nil, err
+	}
 	q := &observationQuery{
-		traceID: v.Get("traceId"), limit: defaultLimit, fields: observationFields(lists(v, "fields")),
-		name: v.Get("name"), version: v.Get("version"), userID: v.Get("userId"), sessionID: v.Get("sessionId"),
-		typ: v.Get("type"), level: v.Get("level"), expand: set(lists(v, "expandMetadata")), environments: set(lists(v, "environment")),
+		list:   query.List{View: query.Observations, Limit: defaultLimit, After: v.Get("cursor")},
+		fields: observationFields(lists(v, "fields")), expand: set(lists(v, "expandMetadata")),
 	}
-	if v.Has("parentObservationId") {
-		q.parent = domain.Some(v.Get("parentObservationId"))
-	}
-	for _, check := range []func(url.Values) error{q.parseLimit, q.parseEnums, q.parseTimes, q.parseRest} {
-		if err := check(v); err != nil {
-			return nil, err
+	if text := v.Get("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 || n > maxLimit {
+			return nil, invalid("limit", "expected a whole number from 0 to 1000")
 		}
+		q.list.Limit = n
 	}
-	if q.traceID == "" {
-		return nil, domain.Errorf(domain.Invalid, "a list without traceId is not served yet: add traceId")
-	}
-	return q, nil
-}
-
-func (q *observationQuery) parseLimit(v url.Values) error {
-	text := v.Get("limit")
-	if text == "" {
-		return nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 || n > maxLimit {
-		return invalid("limit", "expected a whole number from 0 to 1000")
-	}
-	q.limit = n
-	return nil
-}
-
-func (q *observationQuery) parseEnums(v url.Values) error {
-	if q.typ != "" && !slices.Contains(observationTypes, domain.ObservationType(q.typ)) {
-		return invalid("type", "unknown type of observation")
-	}
-	if _, known := domain.ParseLevel(q.level); q.level != "" && !known {
-		return invalid("level", "expected DEBUG, DEFAULT, WARNING or ERROR")
+	c.equal(query.ColSession, v.Get("sessionId"))
+	if v.Has("parentObservationId") && v.Get("parentObservationId") == "" {
+		c.and(query.ColParent, query.Not{Filter: query.Has{Ref: query.Ref{Column: query.ColParent}}})
 	}
 	root, err := parseBool(v, "isRootObservation")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	q.root = root
+	if root.Set {
+		c.and(query.ColRoot, query.Cmp{Ref: query.Ref{Column: query.ColRoot}, Op: query.Eq, Values: []query.Value{query.Bool(root.Value)}})
+	}
 	parse, err := parseBool(v, "parseIoAsJson")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if parse.Value {
-		return domain.Errorf(domain.Invalid, "parseIoAsJson=true is not supported: input and output are returned as the text that is stored")
+		return nil, domain.Errorf(domain.Invalid, "parseIoAsJson=true is not supported: input and output are returned as the text that is stored")
+	}
+	if err := boundedBodies(c.parts); err != nil {
+		return nil, err
+	}
+	q.list.Filter = c.parts
+	return q, nil
+}
+
+// boundedBodies refuses conditions on input or output of which none is an
+// equality or a match of words: nothing would bound what they look through.
+func boundedBodies(parts query.And) error {
+	asked, bounded := false, false
+	var look func(f query.Filter)
+	look = func(f query.Filter) {
+		switch f := f.(type) {
+		case query.And:
+			for _, p := range f {
+				look(p)
+			}
+		case query.Or:
+			for _, p := range f {
+				look(p)
+			}
+		case query.Not:
+			look(f.Filter)
+		case query.Cmp:
+			if c := f.Ref.Column; c == query.ColInput || c == query.ColOutput {
+				asked = true
+				bounded = bounded || f.Op == query.Eq
+			}
+		case query.Text:
+			bounded = bounded || f.Scope.Column == query.ColInput || f.Scope.Column == query.ColOutput
+		}
+	}
+	look(parts)
+	if asked && !bounded {
+		return invalid("filter", "conditions on input or output need at least one with = or matches on input or output")
 	}
 	return nil
 }
@@ -112,21 +150,6 @@ func parseBool(v url.Values, name string) (domain.Opt[bool], error) {
 	return domain.Opt[bool]{}, invalid(name, "expected true or false")
 }
 
-func (q *observationQuery) parseTimes(v url.Values) error {
-	for name, at := range map[string]*domain.Time{"fromStartTime": &q.from, "toStartTime": &q.to} {
-		text := v.Get(name)
-		if text == "" {
-			continue
-		}
-		t, err := parseQueryTime(text)
-		if err != nil {
-			return invalid(name, "expected a time like 2026-01-02T03:04:05.678Z")
-		}
-		*at = t
-	}
-	return nil
-}
-
 // parseQueryTime reads an RFC 3339 time. A plus sign that a client did not
 // encode has become a space on its way.
 func parseQueryTime(text string) (domain.Time, error) {
@@ -135,16 +158,6 @@ func parseQueryTime(text string) (domain.Time, error) {
 		return domain.Time{}, err
 	}
 	return domain.TimeOf(t), nil
-}
-
-func (q *observationQuery) parseRest(v url.Values) (err error) {
-	if f := strings.TrimSpace(v.Get("filter")); f != "" && f != "[]" {
-		return domain.Errorf(domain.Invalid, "filter is not served yet: use the single parameters")
-	}
-	if text := v.Get("cursor"); text != "" {
-		q.after, err = parseCursor(text)
-	}
-	return err
 }
 
 // observationFields reads a list of groups; none at all asks for basic.

@@ -50,5 +50,11 @@ func (p page) of(n int) (from, to int, meta pageMeta) {
 	if p.number-1 <= n/p.limit {
 		from = min(n, (p.number-1)*p.limit)
 	}
-	return from, min(n, from+p.limit), pageMeta{p.number, p.limit, n, (n + p.limit - 1) / p.limit}
+	return from, min(n, from+p.limit), p.meta(int64(n))
+}
+
+// meta is what is said about a part of n items.
+func (p page) meta(n int64) pageMeta {
+	limit := int64(p.limit)
+	return pageMeta{p.number, p.limit, int(n), int((n + limit - 1) / limit)}
 }

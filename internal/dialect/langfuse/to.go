@@ -4,6 +4,7 @@ import (
 	"net/url"
 
 	"github.com/clewhq/clew/internal/domain"
+	"github.com/clewhq/clew/internal/query"
 	"github.com/clewhq/clew/internal/store"
 )
 
@@ -228,14 +229,34 @@ func environmentOf(e string) string {
 // traceFields appends the keys of a trace that need none of its bodies, after
 // its observations and scores.
 func (v *view) traceFields(t *domain.Trace, metrics bool) {
-	v.str(`,"id":`)
+	v.str(",")
+	v.traceCore(t)
+	v.str(`,"htmlPath":`)
+	v.quote("/project/" + url.PathEscape(v.project) + "/traces/" + url.PathEscape(t.ID))
+	v.str(`,"latency":`)
+	switch {
+	case !metrics:
+		v.str(`-1,"totalCost":-1`)
+		return
+	case t.Totals.Start.IsSet():
+		v.seconds(t.Totals.Start, t.Totals.End)
+	default:
+		v.str("0")
+	}
+	v.str(`,"totalCost":`)
+	v.money(t.Totals.Cost)
+}
+
+// traceCore appends the keys that a trace has wherever it is shown.
+func (v *view) traceCore(t *domain.Trace) {
+	v.str(`"id":`)
 	v.quote(t.ID)
 	v.str(`,"projectId":`)
 	v.quote(v.project)
 	v.str(`,"externalId":null,"name":`)
 	v.orNull(t.Name)
 	v.str(`,"timestamp":`)
-	v.time(timestampOf(t))
+	v.time(query.TraceTime(t))
 	v.str(`,"environment":`)
 	v.quote(environmentOf(t.Environment))
 	v.str(`,"tags":`)
@@ -256,32 +277,6 @@ func (v *view) traceFields(t *domain.Trace, metrics bool) {
 	v.time(t.CreatedAt)
 	v.str(`,"updatedAt":`)
 	v.time(t.UpdatedAt)
-	v.str(`,"htmlPath":`)
-	v.quote("/project/" + url.PathEscape(v.project) + "/traces/" + url.PathEscape(t.ID))
-	v.str(`,"latency":`)
-	switch {
-	case !metrics:
-		v.str(`-1,"totalCost":-1`)
-		return
-	case t.Totals.Start.IsSet():
-		v.seconds(t.Totals.Start, t.Totals.End)
-	default:
-		v.str("0")
-	}
-	v.str(`,"totalCost":`)
-	v.money(t.Totals.Cost)
-}
-
-// timestampOf is the time of a trace; of one of which only scores or a single
-// late field arrived, the time it was first heard of.
-func timestampOf(t *domain.Trace) domain.Time {
-	switch {
-	case t.Timestamp.IsSet():
-		return t.Timestamp
-	case t.Totals.Start.IsSet():
-		return t.Totals.Start
-	}
-	return t.CreatedAt
 }
 
 func (v *view) tags(tags []string) {
@@ -309,6 +304,13 @@ const (
 
 // score appends a score; traceID is the id of its trace as the answer has it.
 func (v *view) score(s *domain.Score, traceID string, shape scoreShape) {
+	v.scoreOpen(s, traceID, shape)
+	v.str("}")
+	v.spill()
+}
+
+// scoreOpen is score without the brace that ends it.
+func (v *view) scoreOpen(s *domain.Score, traceID string, shape scoreShape) {
 	v.str(`{"id":`)
 	v.quote(s.ID)
 	v.str(`,"projectId":`)
@@ -340,7 +342,7 @@ func (v *view) score(s *domain.Score, traceID string, shape scoreShape) {
 	v.str(`,"updatedAt":`)
 	v.time(s.UpdatedAt)
 	v.str(`,"timestamp":`)
-	v.time(scoreTime(s))
+	v.time(query.ScoreTime(s))
 	v.str(`,"traceId":`)
 	v.orNull(traceID)
 	v.str(`,"observationId":`)
@@ -352,16 +354,6 @@ func (v *view) score(s *domain.Score, traceID string, shape scoreShape) {
 		v.orNull(s.RunID)
 	}
 	v.scoreValue(s)
-	v.str("}")
-	v.spill()
-}
-
-// scoreTime is the time of a score; the time it arrived where nobody said one.
-func scoreTime(s *domain.Score) domain.Time {
-	if s.Timestamp.IsSet() {
-		return s.Timestamp
-	}
-	return s.CreatedAt
 }
 
 // scoreValue appends the keys that depend on a score's type. Clients parse by

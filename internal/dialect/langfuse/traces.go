@@ -17,11 +17,17 @@ const prefix = "/api/public"
 // readRoutes registers what answers from the store, and the answer to paths
 // that nobody serves.
 func (a *API) readRoutes(mux *http.ServeMux) {
-	a.handle(mux, prefix+"/traces", map[string]handler{"DELETE": a.deleteTraces})
+	a.handle(mux, prefix+"/traces", map[string]handler{"GET": a.listTraces, "DELETE": a.deleteTraces})
 	a.handle(mux, prefix+"/traces/{traceId}", map[string]handler{"GET": a.getTrace, "DELETE": a.deleteTrace})
 	a.handle(mux, prefix+"/observations/{observationId}", map[string]handler{"GET": a.getObservation})
+	a.handle(mux, prefix+"/observations", map[string]handler{"GET": a.listObservationsV1})
 	a.handle(mux, prefix+"/v2/observations", map[string]handler{"GET": a.listObservations})
-	a.handle(mux, prefix+"/scores/{scoreId}", map[string]handler{"GET": a.getScoreV1})
+	a.handle(mux, prefix+"/sessions", map[string]handler{"GET": a.listSessions})
+	a.handle(mux, prefix+"/sessions/{sessionId}", map[string]handler{"GET": a.getSession})
+	a.handle(mux, prefix+"/scores", map[string]handler{"GET": a.listScoresV1})
+	a.handle(mux, prefix+"/v2/scores", map[string]handler{"GET": a.listScoresV2})
+	a.handle(mux, prefix+"/v3/scores", map[string]handler{"GET": a.listScoresV3})
+	a.handle(mux, prefix+"/scores/{scoreId}", map[string]handler{"GET": a.getScoreV1, "DELETE": a.deleteScore})
 	a.handle(mux, prefix+"/v2/scores/{scoreId}", map[string]handler{"GET": a.getScoreV2})
 	a.handle(mux, prefix+"/projects", map[string]handler{"GET": a.listProjects})
 	a.handle(mux, prefix+"/models", map[string]handler{"GET": a.listModels, "POST": a.postModel})
@@ -152,6 +158,10 @@ func (v *view) traceContent(content *domain.TraceContent) {
 	if content != nil {
 		c = content.Fold()
 	}
+	v.traceBodies(&c)
+}
+
+func (v *view) traceBodies(c *domain.Content) {
 	v.str(`,"input":`)
 	v.value(c[domain.Input])
 	v.str(`,"output":`)
