@@ -26,6 +26,7 @@ type config struct {
 	medium  int           // spans among which reads are timed
 	large   int           // spans with which the start is timed
 	big     int           // observations of the large trace
+	lots    int           // varied spans that lists are timed on
 	only    string
 	profile string
 }
@@ -39,12 +40,13 @@ func main() {
 	flag.IntVar(&c.medium, "medium", 200_000, "spans among which reads are timed")
 	flag.IntVar(&c.large, "large", 1_000_000, "spans with which the start is timed")
 	flag.IntVar(&c.big, "big", 10_000, "observations of the large trace")
-	flag.StringVar(&c.only, "only", "", "comma-separated stages to run: start, reads, batches, load; default all")
+	flag.IntVar(&c.lots, "lots", 1_000_000, "varied spans that lists are timed on")
+	flag.StringVar(&c.only, "only", "", "comma-separated stages to run: start, reads, lists, batches, load; default all")
 	flag.StringVar(&c.profile, "profile", "", "file to write the CPU profile of the full load to")
 	quick := flag.Bool("quick", false, "a short run of a tenth of the sizes, to see that all of it works")
 	flag.Parse()
 	if *quick {
-		c.load, c.settled, c.medium, c.large, c.big = 6*time.Second, 8*time.Second, 20_000, 60_000, 2_000
+		c.load, c.settled, c.medium, c.large, c.big, c.lots = 6*time.Second, 8*time.Second, 20_000, 60_000, 2_000, 40_000
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -69,6 +71,7 @@ func run(ctx context.Context, c config) (err error) {
 	}{
 		{"start", b.emptyStart},
 		{"reads", b.reads},
+		{"lists", b.lists},
 		{"batches", b.batches},
 		{"load", b.fullLoad},
 	} {

@@ -204,7 +204,24 @@ func (n *textSearch) anywhere(r Row) bool {
 	return false
 }
 
-// narrow is anywhere without the bodies.
+// narrowAnywhere is anywhere without the bodies.
+func (n *textSearch) narrowAnywhere(r Row) bool {
+	if n.narrow(r) {
+		return true
+	}
+	if n.view != Traces {
+		return false
+	}
+	same := textSearch{view: Observations, phrase: n.phrase}
+	for _, o := range r.Related(RelObs) {
+		if same.narrow(o) {
+			return true
+		}
+	}
+	return false
+}
+
+// narrow tests the narrow fields of the row itself.
 func (n *textSearch) narrow(r Row) bool {
 	for _, c := range searchedTexts[n.view] {
 		if s, ok := r.Text(c); ok && n.phrase.in(AppendFolded(nil, []byte(s))) {

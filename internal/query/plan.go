@@ -1,19 +1,31 @@
 package query
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Conjunct is one of the conditions that all have to hold, in the form in which
 // an engine tests many rows at once: Text or Int where it is about one column
 // alone, else Program.
 type Conjunct struct {
 	Col     Col
-	Text    func(s string) bool // of a present text
-	Int     func(v int64) bool  // of a present integer of the stored unit
-	Lo, Hi  int64               // what Int is true for lies within, both included
-	Pair    *Pair               // where it asks whether metadata has one of some pairs
+	Text    func(s string) bool      // of a present text
+	Int     func(v int64) bool       // of a present integer of the stored unit
+	Lo, Hi  int64                    // what Int is true for lies within, both included
+	Words   *Words                   // where it is a search for words in bodies
+	List    func(list []string) bool // of the texts of a list column
+	Pair    *Pair                    // where it asks whether metadata has one of some pairs
 	Program *Program
 	Needs   Needs
 	Filter  Filter // what it was made of
+}
+
+// Words is what an index of words can tell of a search.
+type Words struct {
+	Terms  []string                 // one of the bodies of a matching row holds all of them, unless
+	Narrow func(r Row) bool         // the row matches by its narrow fields; nil: those are not searched
+	In     func(folded []byte) bool // reports whether a body, made Searchable, holds the words
 }
 
 // Pair asks whether the row's metadata holds one of these texts at a path.
@@ -45,10 +57,13 @@ func Plan(v View, f Filter, b Bind) ([]Conjunct, error) {
 				c.Pair.Texts = append(c.Pair.Texts, v.Str)
 			}
 		}
+		c.Words = wordsOf(v, part, c.Program.root)
 		cost := 1
 		switch n := c.Program.root.(type) {
 		case *textNode:
 			c.Col, c.Text, cost = n.col, n.match, 0
+		case *listNode:
+			c.Col, c.List = n.col, func(list []string) bool { return slices.ContainsFunc(list, n.match) }
 		case *intNode:
 			if !n.keyed {
 				c.Col, c.Int, cost = n.ref.Column, n.want.match, 0
@@ -164,16 +179,35 @@ func needsOfRef(v View, r Ref) Needs {
 	return Needs{}
 }
 
-// SearchTerms is words that every matching row's bodies, or narrow fields,
-// hold: by the conjuncts of a filter that an index of words can serve. ok is
-// false where there are none.
-func SearchTerms(v View, f Filter) (terms []string, ok bool) {
-	for _, part := range flatten(f) {
-		if t, is := part.(Text); is && (v == Traces || v == Observations) {
-			terms = append(terms, t.Terms()...)
+// wordsOf is what an index of words can tell of a condition, nil for nothing.
+func wordsOf(v View, f Filter, n node) *Words {
+	if v != Traces && v != Observations {
+		return nil
+	}
+	switch f := f.(type) {
+	case Text:
+		w := &Words{Terms: f.Terms(), In: newPhrase(f.Query, f.Prefix).in}
+		search, _ := n.(*textSearch)
+		switch {
+		case len(w.Terms) == 0 || search == nil:
+			return nil
+		case f.Scope == (Ref{}):
+			w.Narrow = search.narrowAnywhere
+		case search.kind == TextKind:
+			return nil
+		}
+		return w
+	case Cmp: // a text that is equal holds the same words
+		col, _ := ColumnOf(v, f.Ref.Column)
+		if col.Kind != BodyKind && f.Ref.Column != ColMetadata || f.Op != Eq || f.Fold || f.Values[0].Kind != StrValue {
+			return nil
+		}
+		t := Text{Query: f.Values[0].Str}
+		if terms := t.Terms(); len(terms) > 0 {
+			return &Words{Terms: terms, In: newPhrase(t.Query, false).in}
 		}
 	}
-	return terms, len(terms) > 0
+	return nil
 }
 
 // Exact finds the values that the rows' column must be equal to one of, by the

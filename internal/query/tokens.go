@@ -222,6 +222,11 @@ func Searchable(dst, scratch []byte, b domain.Body) (folded, reuse []byte) {
 	if !b.IsSet() {
 		return dst, scratch
 	}
+	if len(dst) == 0 {
+		if folded, plain := foldPlain(dst, b.Data); plain {
+			return folded, scratch
+		}
+	}
 	scratch = unescape(scratch[:0], b.Data, isQuoted(b))
 	return AppendFolded(dst, scratch), scratch
 }
@@ -309,9 +314,28 @@ func hex4(b []byte, i int) (r rune, ok bool) {
 	return r, true
 }
 
-// Terms calls f with everything of a folded text that an index of words holds:
-// its words, and of stretches each pair of neighbouring characters.
-func Terms(folded []byte, f func(term []byte)) {
+// Terms calls f with everything of a body that an index of words holds: its
+// words as search sees them, and of stretches each pair of neighbouring
+// characters. buf is scratch space, handed back.
+func Terms(b domain.Body, buf []byte, f func(term []byte)) []byte {
+	if folded, plain := foldPlain(buf[:0], b.Data); plain {
+		start := -1
+		for i, c := range folded {
+			if wordByte[c] {
+				if start < 0 {
+					start = i
+				}
+			} else if start >= 0 {
+				f(folded[start:i])
+				start = -1
+			}
+		}
+		if start >= 0 {
+			f(folded[start:])
+		}
+		return folded
+	}
+	folded, _ := Searchable(buf[:0], nil, b)
 	eachToken(folded, func(t []byte, stretch bool) bool {
 		if !stretch {
 			f(t)
@@ -320,7 +344,36 @@ func Terms(folded []byte, f func(term []byte)) {
 		eachPair(t, f)
 		return true
 	})
+	return folded
 }
+
+// foldPlain appends b in lower case where that is all that folding does: in
+// ASCII without escapes.
+func foldPlain(dst, b []byte) (folded []byte, plain bool) {
+	dst = slices.Grow(dst, len(b))[:len(b)]
+	for i, c := range b {
+		l := lowerByte[c]
+		if l == 0 {
+			return dst[:0], false
+		}
+		dst[i] = l
+	}
+	return dst, true
+}
+
+// lowerByte is each byte in lower case, 0 for those that take more: wide
+// characters, backslashes and NUL.
+var lowerByte = func() (t [256]byte) {
+	for c := range utf8.RuneSelf {
+		if c != '\\' {
+			t[c] = byte(c)
+		}
+		if c >= 'A' && c <= 'Z' {
+			t[c] = byte(c) + 'a' - 'A'
+		}
+	}
+	return t
+}()
 
 func eachPair(t []byte, f func(pair []byte)) {
 	last := -1

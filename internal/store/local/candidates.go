@@ -215,7 +215,7 @@ func (q *question) newestFirst() bool {
 // gatherFresh tests the traces that are in memory.
 func (q *question) gatherFresh(g *gathering) error {
 	for _, n := range q.snap.fresh {
-		if n.pid != q.pid || q.only != nil && !q.only[n.tid] {
+		if n.pid != q.pid {
 			continue
 		}
 		if q.view == query.Traces {

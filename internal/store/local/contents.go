@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/clewhq/clew/internal/domain"
 	"github.com/clewhq/clew/internal/store/local/body"
@@ -60,21 +61,27 @@ func (s *Store) readSource(src source, tid int64, buf []byte) (u unpacked, err e
 	if u.all, err = s.bodies.Block(src.place, body.Bodies, buf[:0]); err != nil {
 		return u, err
 	}
+	u.items, err = recordOf(u.all, tid, src)
+	return u, err
+}
+
+// recordOf finds the items of a trace in an unpacked block.
+func recordOf(block []byte, tid int64, src source) (items []byte, err error) {
 	found := false
-	err = eachRecord(u.all, func(t int64, rec []byte) error {
+	err = eachRecord(block, func(t int64, rec []byte) error {
 		if t == tid {
-			u.items, found = rec, true
+			items, found = rec, true
 			return errStop
 		}
 		return nil
 	})
 	if err != nil && err != errStop {
-		return u, fmt.Errorf("block %d: %w", src.bid, err)
+		return nil, fmt.Errorf("block %d: %w", src.bid, err)
 	}
 	if !found {
-		return u, fmt.Errorf("block %d lacks trace %d: %w", src.bid, tid, errCorrupt)
+		return nil, fmt.Errorf("block %d lacks trace %d: %w", src.bid, tid, errCorrupt)
 	}
-	return u, nil
+	return items, nil
 }
 
 // eachRecord calls f with the trace and the items of each record of a block.
@@ -101,8 +108,9 @@ func eachRecord(b []byte, f func(tid int64, items []byte) error) error {
 type contents struct {
 	s            *Store
 	tid          int64
-	own          bool   // the trace's own patches said bodies
-	root         string // the observation that stands for the trace, where that was asked for
+	own          bool          // the trace's own patches said bodies
+	root         string        // the observation that stands for the trace, where that was asked for
+	shared       *sharedBlocks // blocks that readers of other traces unpacked; nil: none
 	observations []domain.Observation
 	ids          map[uint64]string // of the observations, by itemRow
 	sources      []source
@@ -199,7 +207,7 @@ func (r *contents) content(ctx context.Context, id string) (domain.Content, erro
 		if same(now, r.sources) {
 			return domain.Content{}, err // nothing moved: it is damaged
 		}
-		*r = contents{s: r.s, tid: r.tid, own: r.own, root: r.root, observations: r.observations, ids: r.ids, sources: now}
+		*r = contents{s: r.s, tid: r.tid, own: r.own, root: r.root, shared: r.shared, observations: r.observations, ids: r.ids, sources: now}
 	}
 }
 
@@ -314,14 +322,56 @@ func (r *contents) items(n int32) (*cached, error) {
 	}
 	if next := n + 1; int(next) < len(r.sources) && !r.isCached(next) {
 		r.ahead = &readAhead{src: next, done: make(chan struct{})}
-		go r.ahead.read(r.s, r.sources[next], r.tid, r.takeSpare())
+		go r.ahead.read(r, r.sources[next], r.takeSpare())
 	}
 	return &r.cache[len(r.cache)-1], nil
 }
 
-func (a *readAhead) read(s *Store, src source, tid int64, buf []byte) {
-	a.unpacked, a.err = s.readSource(src, tid, buf)
+func (a *readAhead) read(r *contents, src source, buf []byte) {
+	a.unpacked, a.err = r.read(src, buf)
 	close(a.done)
+}
+
+// read unpacks a source, or finds it among the shared blocks.
+func (r *contents) read(src source, buf []byte) (unpacked, error) {
+	if r.shared == nil || src.hot || src.raw > sharedRecord {
+		return r.s.readSource(src, r.tid, buf)
+	}
+	return r.shared.read(r.s, src, r.tid)
+}
+
+// sharedRecord is how large a trace's part of a block is for which the block is
+// not shared: it fills most of one.
+const sharedRecord = blockBytes / 2
+
+// sharedBlocks keeps the blocks that were unpacked last: traces that are listed
+// one after the other mostly lie in the same ones. They are never written over.
+type sharedBlocks struct {
+	mu     sync.Mutex
+	blocks [4]struct {
+		place body.Place
+		data  []byte
+	}
+	next int
+}
+
+func (c *sharedBlocks) read(s *Store, src source, tid int64) (u unpacked, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.blocks {
+		if c.blocks[i].data != nil && c.blocks[i].place == src.place {
+			u.items, err = recordOf(c.blocks[i].data, tid, src)
+			return u, err
+		}
+	}
+	data, err := s.bodies.Block(src.place, body.Bodies, nil)
+	if err != nil {
+		return u, err
+	}
+	c.blocks[c.next].place, c.blocks[c.next].data = src.place, data
+	c.next = (c.next + 1) % len(c.blocks)
+	u.items, err = recordOf(data, tid, src)
+	return u, err
 }
 
 // unpack reads a source, or waits for what is reading it.
@@ -338,7 +388,7 @@ func (r *contents) unpack(n int32) (unpacked, error) {
 			}
 		}
 	}
-	return r.s.readSource(r.sources[n], r.tid, r.takeSpare())
+	return r.read(r.sources[n], r.takeSpare())
 }
 
 func (r *contents) keep(n int32, u unpacked) error {
@@ -358,7 +408,9 @@ func (r *contents) keep(n int32, u unpacked) error {
 // into, by the content that is being put together.
 func (r *contents) evict() {
 	r.bytes -= len(r.cache[0].all)
-	r.retired = append(r.retired, r.cache[0].all)
+	if all := r.cache[0].all; all != nil {
+		r.retired = append(r.retired, all)
+	}
 	r.cache = append(r.cache[:0], r.cache[1:]...)
 }
 

@@ -92,12 +92,18 @@ func (q *question) prepare(ctx context.Context) error {
 	}
 	q.snap = q.s.index.snapshot()
 	needs := query.NeedsOf(q.conjuncts)
-	return q.s.reads.read(ctx, func(c *sqlConn) error {
+	named := false
+	err := q.s.reads.read(ctx, func(c *sqlConn) (err error) {
 		if err := q.x.loadScores(c, scoresNeeded(needs, q.view, q.r.Order)); err != nil {
 			return err
 		}
-		return q.narrowDown(c)
+		named, err = q.narrowDown(c)
+		return err
 	})
+	if err != nil || named {
+		return err
+	}
+	return q.findWords(ctx)
 }
 
 // scoresNeeded adds what an order needs of scores.
@@ -117,19 +123,19 @@ func scoresNeeded(n query.Needs, v query.View, order []query.Key) query.Needs {
 // answered from those alone.
 const maxNamed = 200
 
-func (q *question) narrowDown(c *sqlConn) error {
+func (q *question) narrowDown(c *sqlConn) (named bool, err error) {
 	f := q.l.Filter
 	of := query.ColID
 	if q.view == query.Observations {
 		of = query.ColTrace
 	}
 	var tids []int64
-	keys, named := query.Exact(f, of)
-	if named = named && len(keys) <= maxNamed; named {
+	keys, exact := query.Exact(f, of)
+	if named = exact && len(keys) <= maxNamed; named {
 		for _, key := range keys {
 			tid, err := c.integer("SELECT tid FROM traces WHERE project = ? AND key = ?", q.pid, domain.TraceKey(key))
 			if err != nil {
-				return err
+				return false, err
 			}
 			tids = append(tids, tid)
 		}
@@ -139,7 +145,7 @@ func (q *question) narrowDown(c *sqlConn) error {
 			for _, form := range idForms(id) {
 				rids, err := observationsByID(c, q.pid, form, q.s.ids.get(idHash(q.pid, form)))
 				if err != nil {
-					return err
+					return false, err
 				}
 				for _, rid := range rids {
 					tids = append(tids, rid>>seqBits)
@@ -148,20 +154,20 @@ func (q *question) narrowDown(c *sqlConn) error {
 		}
 	}
 	if !named {
-		return nil
+		return false, nil
 	}
 	q.snap = snapshot{}
 	slices.Sort(tids)
 	for _, tid := range slices.Compact(tids) {
 		n, err := q.s.readNarrow(c, tid)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if n != nil {
 			q.snap.fresh = append(q.snap.fresh, n)
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // idForms is the spellings under which an observation's id may be stored.
@@ -242,6 +248,9 @@ func (p *pager) run(ctx context.Context) error {
 	slices.SortFunc(p.g.rows, func(a, b candidate) int { return cmp.Compare(a.rank, b.rank) })
 	for rows := p.g.rows; len(rows) > 0; {
 		n := min(runRows, len(rows))
+		if !p.g.open {
+			n = min(n, p.skip+p.l.Limit-len(p.page)+1)
+		}
 		for n < len(rows) && rows[n].rank == rows[n-1].rank {
 			n++
 		}

@@ -22,6 +22,7 @@ type lookup struct {
 	scores  map[string][]domain.Score // by the key of the trace
 	scoreAt int64                     // how often the project's scores had changed before anything was read
 
+	blocks *sharedBlocks
 	src    *contents // of the trace whose bodies were read last
 	srcTid int64
 	bytes  int64 // of bodies that were looked at
@@ -101,24 +102,26 @@ func (x *lookup) readContent(n *narrow, o *domain.Observation) (domain.Content, 
 // withPairs is n with its metadata pairs, read from its bodies where they are
 // not known.
 func (x *lookup) withPairs(n *narrow) (*narrow, error) {
-	if n.pairsKnown {
+	if n.pairsKnown || n.unpaired {
 		return n, nil
 	}
+	c := *n
 	var pairs []uint64
 	if p := n.trace.Parts; p.Has(domain.Metadata) || p.Has(domain.TraceMetadata) {
-		c, err := x.readContent(n, nil)
-		if domain.CodeOf(err) == domain.NotFound || errors.Is(err, body.ErrCorrupt) || errors.Is(err, errCorrupt) {
-			return n, nil // gone, or for a check to report
-		}
-		if err != nil {
+		bodies, err := x.readContent(n, nil)
+		switch {
+		case domain.CodeOf(err) == domain.NotFound || errors.Is(err, body.ErrCorrupt) || errors.Is(err, errCorrupt):
+			c.unpaired = true // gone, or for a check to report
+			return &c, nil
+		case err != nil:
 			return nil, err
 		}
 		var few bool
-		if pairs, few = metadataPairs(c[domain.Metadata]); !few {
-			return n, nil
+		if pairs, few = metadataPairs(bodies[domain.Metadata]); !few {
+			c.unpaired = true
+			return &c, nil
 		}
 	}
-	c := *n
 	c.pairs, c.pairsKnown = pairs, true
 	return &c, nil
 }
@@ -128,7 +131,7 @@ func (x *lookup) contentsOf(n *narrow) (*contents, error) {
 	if x.src != nil && x.srcTid == n.tid {
 		return x.src, nil
 	}
-	src := &contents{s: x.s, tid: n.tid, ids: map[uint64]string{ownRow: ""}}
+	src := &contents{s: x.s, tid: n.tid, shared: x.blocks, ids: map[uint64]string{ownRow: ""}}
 	for _, r := range n.observations {
 		src.observations = append(src.observations, *r.Observation)
 		src.ids[itemRow(r.rid)] = r.ID
@@ -154,7 +157,7 @@ func (x *lookup) contentsOf(n *narrow) (*contents, error) {
 func (s *Store) newLookup(ctx context.Context, pid int64) *lookup {
 	s.scores.mu.Lock()
 	defer s.scores.mu.Unlock()
-	return &lookup{s: s, ctx: ctx, pid: pid, scoreAt: s.scores.changes[pid]}
+	return &lookup{s: s, ctx: ctx, pid: pid, scoreAt: s.scores.changes[pid], blocks: &sharedBlocks{}}
 }
 
 // contentHead is what a trace's row says about its bodies.

@@ -19,6 +19,7 @@ type narrow struct {
 	observations []narrowRow
 	pairs        []uint64 // hashes of the trace's metadata, sorted; see pairHash
 	pairsKnown   bool     // false: look into the bodies
+	unpaired     bool     // because they are too many, or damaged
 	changed      int64    // ns: the commit that changed it last
 }
 

@@ -21,7 +21,7 @@ type scan struct {
 	view      query.View
 	pid       int64
 	conjuncts []query.Conjunct
-	only      map[int64]bool // traces that a search leaves; nil: all
+	words     map[*query.Words]wordHits // what a search found
 }
 
 // sel filters a segment.
@@ -72,7 +72,7 @@ func (q *scan) excluded(o *openSegment) bool {
 func (q *scan) tracesOf(o *openSegment, stale []int64, n int) []int32 {
 	rows := make([]int32, 0, n)
 	var tids *column
-	if len(stale) > 0 || q.only != nil {
+	if len(stale) > 0 {
 		tids = o.named(tidColumn)
 	}
 	pids := o.named(pidColumn)
@@ -88,7 +88,7 @@ func (q *scan) tracesOf(o *openSegment, stale []int64, n int) []int32 {
 			for len(stale) > 0 && stale[0] < tid {
 				stale = stale[1:]
 			}
-			if len(stale) > 0 && stale[0] == tid || q.only != nil && !q.only[tid] {
+			if len(stale) > 0 && stale[0] == tid {
 				continue
 			}
 		}
@@ -101,8 +101,13 @@ func (q *scan) tracesOf(o *openSegment, stale []int64, n int) []int32 {
 func (q *scan) byTrace(o *openSegment, traces []int32) []int32 {
 	for i := range q.conjuncts {
 		c := &q.conjuncts[i]
-		if of := ofTheTrace[c.Col]; c.Text != nil && of != 0 {
+		of := ofTheTrace[c.Col]
+		switch {
+		case of == 0:
+		case c.Text != nil:
 			traces = keepTexts(o.col(query.Traces, of), c.Text, traces)
+		case c.List != nil:
+			traces = keepLists(o, o.col(query.Traces, of), c.List, traces)
 		}
 	}
 	return traces
@@ -134,6 +139,45 @@ func keepTexts(col *column, test func(string) bool, rows []int32) []int32 {
 	})
 }
 
+// keepLists is the rows whose list passes, each list tested once.
+func keepLists(o *openSegment, col *column, test func([]string) bool, rows []int32) []int32 {
+	if col == nil {
+		return nil
+	}
+	pass := make([]int8, col.words) // 0: not yet tested
+	return keep(rows, func(i int) bool {
+		code := col.code(i)
+		if code < 0 {
+			return false
+		}
+		if pass[code] == 0 {
+			pass[code] = -1
+			if test(o.list(col, i)) {
+				pass[code] = 1
+			}
+		}
+		return pass[code] > 0
+	})
+}
+
+// applyWords keeps the rows whose bodies may hold the words of a search, and
+// those that match it by their narrow fields.
+func (q *scan) applyWords(o *openSegment, w *query.Words, may wordHits, s *selection) {
+	ids := o.col(query.Observations, query.ColID)
+	s.rows = keep(s.rows, func(i int) bool {
+		if q.view == query.Traces {
+			if may[o.tid(i)] != nil {
+				return true
+			}
+		} else if hit := may[o.tid(o.traceOf(i))]; hit != nil {
+			if id, _ := ids.string(i); hit.any || slices.Contains(hit.ids, id) {
+				return true
+			}
+		}
+		return w.Narrow != nil && w.Narrow(o.row(q.view, i))
+	})
+}
+
 func keep(rows []int32, f func(i int) bool) []int32 {
 	out := rows[:0]
 	for _, r := range rows {
@@ -153,7 +197,12 @@ func (q *scan) apply(o *openSegment, c *query.Conjunct, s *selection) {
 		q.applyPair(o, c.Pair, s)
 	case c.Needs.Bodies:
 		s.open = true
-	case c.Text != nil && ofTheTrace[c.Col] != 0 && q.view == query.Observations: // done by byTrace
+		if may := q.words[c.Words]; c.Words != nil && may != nil {
+			q.applyWords(o, c.Words, may, s)
+		}
+	case c.List != nil && q.view == query.Traces:
+		s.rows = keepLists(o, o.col(query.Traces, c.Col), c.List, s.rows)
+	case (c.Text != nil || c.List != nil) && ofTheTrace[c.Col] != 0 && q.view == query.Observations: // done by byTrace
 	case c.Text != nil && !derived:
 		s.rows = keepTexts(o.col(q.view, c.Col), c.Text, s.rows)
 	case c.Int != nil && !derived && c.Col != query.ColScoreCount:
@@ -215,6 +264,15 @@ func (q *scan) applyPair(o *openSegment, p *query.Pair, s *selection) {
 	})
 }
 
+// hasRow reports whether a row of a trace may hold the words: of an observation
+// its own bodies, of a trace any.
+func (h wordHits) hasRow(tid int64, r *query.Record) bool {
+	if r.View == query.Traces {
+		return h[tid] != nil
+	}
+	return h.has(tid, r.Observation.ID)
+}
+
 // matches tests a trace that is in memory, or one of its observations. open
 // says that a condition on bodies is left.
 func (q *scan) matches(n *narrow, r *query.Record) (match, open bool) {
@@ -230,6 +288,9 @@ func (q *scan) matches(n *narrow, r *query.Record) (match, open bool) {
 		}
 		if c.Needs.Bodies {
 			open = true
+			if may := q.words[c.Words]; c.Words != nil && may != nil && !may.hasRow(n.tid, r) && (c.Words.Narrow == nil || !c.Words.Narrow(r)) {
+				return false, false
+			}
 			continue
 		}
 		if !c.Program.Match(r) {

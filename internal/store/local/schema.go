@@ -106,6 +106,9 @@ CREATE TABLE columns (sid INTEGER, name TEXT, data BLOB NOT NULL, PRIMARY KEY (s
 -- Traces that changed or went since their segment was made.
 CREATE TABLE stale (tid INTEGER PRIMARY KEY);
 
+ALTER TABLE blocks ADD COLUMN search INTEGER NOT NULL DEFAULT 0; -- 1: it has a search filter
+CREATE INDEX blocks_search ON blocks (bid) WHERE NOT search;
+
 -- What is sought of scores; filled from their writes.
 ALTER TABLE scores ADD COLUMN name TEXT;
 ALTER TABLE scores ADD COLUMN type TEXT;

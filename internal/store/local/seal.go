@@ -251,13 +251,23 @@ func (j *sealing) closeBlock() error {
 	if len(j.block) == 0 {
 		return nil
 	}
-	p, err := j.s.bodies.Seal(j.day, []body.Section{{Kind: body.Bodies, Data: j.block}})
+	p, err := j.s.sealBlock(j.day, j.block)
 	if err != nil {
 		return err
 	}
 	j.blocks = append(j.blocks, sealedBlock{p, j.records})
 	j.block, j.records = j.block[:0], nil
 	return nil
+}
+
+// sealBlock writes records as a block, with the filter that a search asks first.
+// The caller holds tending.
+func (s *Store) sealBlock(day int32, records []byte) (body.Place, error) {
+	filter, err := s.terms.section(records)
+	if err != nil {
+		return body.Place{}, err
+	}
+	return s.bodies.Seal(day, []body.Section{{Kind: body.Search, Data: filter}, {Kind: body.Bodies, Data: records}})
 }
 
 // commit lets the new blocks stand in for what they were made of.
@@ -370,7 +380,7 @@ func (j *sealing) insertBlocks(taken map[*sealedTrace]bool) error {
 			}
 		}
 		erase := int64(truth(dead > 0))
-		if _, err := db.exec("INSERT INTO blocks (bid, file, off, len, raw, dead, erase) VALUES (?,?,?,?,?,?,?)",
+		if _, err := db.exec("INSERT INTO blocks (bid, file, off, len, raw, dead, erase, search) VALUES (?,?,?,?,?,?,?,1)",
 			bid, b.place.File, b.place.Off, b.place.Len, raw, dead, erase); err != nil {
 			return err
 		}

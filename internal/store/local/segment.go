@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -195,7 +194,10 @@ func (w *segmentWriter) view(v query.View, row int, r query.Row) {
 			}
 		case query.ListKind:
 			if list := r.List(c.Col); len(list) > 0 {
-				b, _ := json.Marshal(list) // texts always marshal
+				var b []byte
+				for _, text := range list {
+					b = putText(b, text)
+				}
 				to.pad(row)
 				to.texts.add(string(b), true)
 			}
@@ -234,6 +236,9 @@ func (s *Store) indexSome(ctx context.Context, all bool) (more bool, err error) 
 	if err := s.loadForIndex(ctx); err != nil {
 		return false, err
 	}
+	if err := s.pairUp(ctx, all); err != nil {
+		return false, err
+	}
 	s.index.mu.RLock()
 	chosen := s.index.choose(s.opts.Now().UnixNano(), all)
 	worst := s.index.worst(all, false)
@@ -245,6 +250,34 @@ func (s *Store) indexSome(ctx context.Context, all bool) (more bool, err error) 
 		return true, s.renewSegment(ctx, worst)
 	}
 	return false, nil
+}
+
+// pairUp finds out the metadata pairs of quiet fresh traces, so that filters
+// need not look into their bodies, and segments have them.
+func (s *Store) pairUp(ctx context.Context, all bool) error {
+	now := s.opts.Now().UnixNano()
+	var todo []*freshEntry
+	s.index.mu.RLock()
+	for _, e := range s.index.entries {
+		if e.n != nil && !e.n.pairsKnown && !e.n.unpaired && (all || now-e.n.changed >= segmentQuiet) {
+			todo = append(todo, e)
+		}
+	}
+	s.index.mu.RUnlock()
+	x := s.newLookup(ctx, 0)
+	slices.SortFunc(todo, func(a, b *freshEntry) int { return cmp.Compare(a.n.tid, b.n.tid) })
+	for _, e := range todo {
+		n, err := x.withPairs(e.n)
+		if err != nil {
+			return err
+		}
+		s.index.mu.Lock()
+		if s.index.entries[n.tid] == e {
+			s.index.entries[n.tid] = &freshEntry{n, e.seq}
+		}
+		s.index.mu.Unlock()
+	}
+	return nil
 }
 
 // loadForIndex reads what is unread. After a crash, or of a folder that has no

@@ -3,7 +3,6 @@ package local
 import (
 	"cmp"
 	"container/list"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -183,7 +182,9 @@ func (o *openSegment) list(c *column, i int) []string {
 		o.lists[c] = known
 	}
 	if known[code] == nil {
-		_ = json.Unmarshal([]byte(c.word(code)), &known[code]) // we wrote it
+		for rd := (reader{b: []byte(c.word(code))}); len(rd.b) > 0; {
+			known[code] = append(known[code], rd.text())
+		}
 	}
 	return known[code]
 }

@@ -77,6 +77,11 @@ func (s *Store) tend(ctx context.Context, quiet time.Duration, all bool) error {
 	if err := s.rewriteDead(ctx); err != nil {
 		return err
 	}
+	if idle {
+		if err := s.addFilters(ctx); err != nil {
+			return err
+		}
+	}
 	return s.tidy(idle)
 }
 
@@ -128,14 +133,15 @@ type storedBlock struct {
 	place     body.Place
 	raw, dead int64
 	erase     bool
+	search    bool // it has a search filter
 }
 
 func (s *Store) blocksWhere(ctx context.Context, where string, args ...any) (out []storedBlock, err error) {
 	err = s.reads.read(ctx, func(c *sqlConn) error {
-		return c.rows("SELECT bid, file, off, len, raw, dead, erase FROM blocks WHERE "+where, func(r row) error {
+		return c.rows("SELECT bid, file, off, len, raw, dead, erase, search FROM blocks WHERE "+where, func(r row) error {
 			out = append(out, storedBlock{
 				bid: r.int(0), place: body.Place{File: r.int(1), Off: r.int(2), Len: r.int(3)},
-				raw: r.int(4), dead: r.int(5), erase: r.int(6) != 0,
+				raw: r.int(4), dead: r.int(5), erase: r.int(6) != 0, search: r.int(7) != 0,
 			})
 			return nil
 		}, args...)
@@ -220,7 +226,7 @@ func (s *Store) rewriteBlock(ctx context.Context, b storedBlock) error {
 	to, raw := body.Place{}, int64(0)
 	switch {
 	case len(live) == 0:
-	case b.dead == 0:
+	case b.dead == 0 && b.search:
 		raw = b.raw
 		to, err = s.bodies.CopyBlock(b.place, day)
 	default:
@@ -258,8 +264,29 @@ func (s *Store) sealWithout(b storedBlock, day int32, live map[int64]bool) (body
 	if err != nil {
 		return body.Place{}, 0, fmt.Errorf("block %d: %w", b.bid, err)
 	}
-	p, err := s.bodies.Seal(day, []body.Section{{Kind: body.Bodies, Data: kept}})
+	p, err := s.sealBlock(day, kept)
 	return p, raw, err
+}
+
+// filterStep is how many old blocks get a search filter while nobody writes.
+const filterStep = int64(16)
+
+// addFilters writes some blocks anew that have no search filter: those of a
+// release that made none.
+func (s *Store) addFilters(ctx context.Context) error {
+	blocks, err := s.blocksWhere(ctx, "NOT search LIMIT ?", filterStep)
+	if err != nil {
+		return err
+	}
+	for _, b := range blocks {
+		s.mu.Lock()
+		s.dead = true // the old places
+		s.mu.Unlock()
+		if err := s.rewriteBlock(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // moveBlock writes down that a block lies elsewhere now. What died of it while
@@ -287,7 +314,7 @@ func (s *Store) moveBlock(b storedBlock, to body.Place, raw int64) error {
 		return err
 	}
 	// What died while the block moved is still in the new place.
-	if _, err := db.exec("UPDATE blocks SET file = ?, off = ?, len = ?, raw = ?, dead = ?, erase = erase AND ? WHERE bid = ?",
+	if _, err := db.exec("UPDATE blocks SET file = ?, off = ?, len = ?, raw = ?, dead = ?, search = 1, erase = erase AND ? WHERE bid = ?",
 		to.File, to.Off, to.Len, raw, raw-alive, int64(truth(raw > alive)), b.bid); err != nil {
 		return err
 	}

@@ -68,6 +68,7 @@ type Store struct {
 
 	tending sync.Mutex // held by background work, before mu; guards what follows
 	packing [2][]byte  // buffers of the sealing: a block, a record
+	terms   termSet
 
 	commits  atomic.Uint64
 	writeErr atomic.Pointer[error] // why the last commit failed, nil if it did not
