@@ -3,6 +3,7 @@ package query
 import (
 	"cmp"
 	"math"
+	"math/big"
 	"strconv"
 	"strings"
 )
@@ -167,4 +168,20 @@ func (d Decimal) String() string {
 		b.WriteString(d.digits[:d.exp] + "." + d.digits[d.exp:])
 	}
 	return b.String()
+}
+
+// times is d · n · 10^exp.
+func (d Decimal) times(n int64, exp int) Decimal {
+	if d.digits == "" {
+		return d
+	}
+	m, ok := new(big.Int).SetString(d.digits, 10)
+	if !ok {
+		return d
+	}
+	m.Mul(m, big.NewInt(n))
+	out, _ := ParseDecimal(m.String())
+	out.neg = d.neg
+	out.exp += d.exp - len(d.digits) + exp
+	return out
 }
