@@ -27,7 +27,7 @@ func CheckOrder(v View, keys []Key) error {
 		switch {
 		case !found:
 			errs.add(UnknownField, Span{}, "", "%s have no such column to order by", v)
-		case col.Marks&Sort == 0:
+		case col.Marks&MarkSort == 0:
 			errs.add(NotSortable, Span{}, col.Name, "%s can't be ordered by %s", v, col.Name)
 		case col.Kind.Keyed() != (k.Ref.Key != ""):
 			errs.add(MissingKey, Span{}, col.Name, "to order by %s takes a name after a dot", col.Name)

@@ -58,6 +58,14 @@ type Traces interface {
 	// one of them. A mistake in the question is domain.Invalid.
 	List(ctx context.Context, project string, l query.List) (*Page, error)
 
+	// Aggregate sums up rows in groups. Quantiles and histograms come from
+	// query.Sketch, so that every engine answers the same numbers.
+	Aggregate(ctx context.Context, project string, a query.Aggregate) (*query.Result, error)
+
+	// Facet counts the values of a column, the most frequent first, then by
+	// value; rows without one are last.
+	Facet(ctx context.Context, project string, f query.Facet) ([]query.FacetValue, error)
+
 	// DeleteScores removes what was committed of these scores when it began;
 	// unknown ids are no error.
 	DeleteScores(ctx context.Context, project string, ids []string) error

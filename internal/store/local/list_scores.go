@@ -13,15 +13,16 @@ import (
 
 // scoreList is a list of scores that is being answered.
 type scoreList struct {
-	s      *Store
-	pid    int64
-	l      *query.List
-	r      *query.Resolved
-	x      *lookup
-	where  string
-	args   []any
-	pushed int // conditions that the database tests
-	traces map[string]*domain.Trace
+	s         *Store
+	pid       int64
+	l         *query.List
+	r         *query.Resolved
+	x         *lookup
+	conjuncts []query.Conjunct
+	where     string
+	args      []any
+	pushed    int // conditions that the database tests
+	traces    map[string]*domain.Trace
 }
 
 // scoreRow is a score that matches, and its place.
@@ -32,14 +33,14 @@ type scoreRow struct {
 }
 
 func (s *Store) listScores(ctx context.Context, pid int64, l *query.List, r *query.Resolved) (*store.Page, error) {
-	q := &scoreList{s: s, pid: pid, l: l, r: r, x: s.newLookup(ctx, pid), where: "project = ?", args: []any{pid}, traces: map[string]*domain.Trace{}}
-	q.push()
+	q := s.newScoreList(ctx, pid, r.Conjuncts)
+	q.l, q.r = l, r
 	page := &store.Page{}
 	var rows []scoreRow
 	err := s.reads.read(ctx, func(c *sqlConn) (err error) {
 		q.x.c = c
 		rows, page.Total, err = q.read(ctx, c)
-		if err == nil && l.Total && q.pushed == len(r.Conjuncts) {
+		if err == nil && l.Total && q.pushed == len(q.conjuncts) {
 			page.Total, err = c.integer("SELECT count(*) FROM scores WHERE "+q.where, q.args...)
 		}
 		return err
@@ -60,11 +61,17 @@ func (s *Store) listScores(ctx context.Context, pid int64, l *query.List, r *que
 	return page, nil
 }
 
+func (s *Store) newScoreList(ctx context.Context, pid int64, conjuncts []query.Conjunct) *scoreList {
+	q := &scoreList{s: s, pid: pid, conjuncts: conjuncts, x: s.newLookup(ctx, pid), where: "project = ?", args: []any{pid}, traces: map[string]*domain.Trace{}}
+	q.push()
+	return q
+}
+
 // push hands to the database what it has columns for. The names of columns are
 // ours, all that came with the question is bound.
 func (q *scoreList) push() {
-	for i := range q.r.Conjuncts {
-		c := &q.r.Conjuncts[i]
+	for i := range q.conjuncts {
+		c := &q.conjuncts[i]
 		if c.Int != nil && c.Col == query.ColStart {
 			q.where += " AND ts BETWEEN ? AND ?"
 			q.args = append(q.args, c.Lo, c.Hi)
@@ -98,7 +105,7 @@ func (q *scoreList) read(ctx context.Context, c *sqlConn) (out []scoreRow, total
 	want := q.l.Offset + q.l.Limit + 1
 	sql := "SELECT id, created, updated, writes FROM scores WHERE " + q.where
 	args := slices.Clone(q.args)
-	counted := q.l.Total && q.pushed < len(q.r.Conjuncts)
+	counted := q.l.Total && q.pushed < len(q.conjuncts)
 	if timely {
 		dir, op := "", ">="
 		if k.Desc {
@@ -110,8 +117,28 @@ func (q *scoreList) read(ctx context.Context, c *sqlConn) (out []scoreRow, total
 		}
 		sql += " ORDER BY ts" + dir + ", id" + dir
 	}
+	err = q.each(ctx, c, sql, args, func(one scoreRow, rec *query.Record) error {
+		total++
+		one.sort = query.SortAll(query.Scores, q.r.Order, rec)
+		if q.r.After != nil && query.CompareSorts(q.r.Order, one.sort, q.r.After) <= 0 {
+			return nil
+		}
+		out = append(out, one)
+		switch {
+		case timely && len(out) >= want && !counted:
+			return errStop
+		case len(out) > 2*want+1000:
+			out = q.best(out, want)
+		}
+		return nil
+	})
+	return q.best(out, want), total, err
+}
+
+// each calls f with every score that a statement finds and that matches.
+func (q *scoreList) each(ctx context.Context, c *sqlConn, sql string, args []any, f func(one scoreRow, rec *query.Record) error) error {
 	seen := 0
-	err = c.rows(sql, func(r row) error {
+	err := c.rows(sql, func(r row) error {
 		if seen++; seen%1000 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -128,26 +155,14 @@ func (q *scoreList) read(ctx context.Context, c *sqlConn) (out []scoreRow, total
 			rec.Trace = one.trace
 		}
 		rec.Observations = func() []*query.Record { return q.observation(c, &sc) }
-		for i := range q.r.Conjuncts {
-			if !q.r.Conjuncts[i].Program.Match(rec) {
+		for i := range q.conjuncts {
+			if !q.conjuncts[i].Program.Match(rec) {
 				return q.x.err
 			}
 		}
-		total++
-		one.sort = query.SortAll(query.Scores, q.r.Order, rec)
-		if q.r.After != nil && query.CompareSorts(q.r.Order, one.sort, q.r.After) <= 0 {
-			return nil
-		}
-		out = append(out, one)
-		switch {
-		case timely && len(out) >= want && !counted:
-			return errStop
-		case len(out) > 2*want+1000:
-			out = q.best(out, want)
-		}
-		return nil
+		return f(one, rec)
 	}, args...)
-	return q.best(out, want), total, errors.Join(err, q.x.err)
+	return errors.Join(err, q.x.err)
 }
 
 func (q *scoreList) best(rows []scoreRow, want int) []scoreRow {

@@ -71,6 +71,14 @@ func (s *sessionSum) session() *query.Session {
 
 // listSessions gathers the sessions of a project from its traces.
 func (s *Store) listSessions(ctx context.Context, pid int64, l *query.List, r *query.Resolved) (*store.Page, error) {
+	sums, err := s.sumSessions(ctx, pid)
+	if err != nil {
+		return nil, err
+	}
+	return pageOfSessions(sums, l, r), nil
+}
+
+func (s *Store) sumSessions(ctx context.Context, pid int64) (sessionSums, error) {
 	if err := s.loadFresh(ctx); err != nil {
 		return nil, err
 	}
@@ -108,10 +116,7 @@ func (s *Store) listSessions(ctx context.Context, pid int64, l *query.List, r *q
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return pageOfSessions(sums, l, r), nil
+	return sums, err
 }
 
 func pageOfSessions(sums sessionSums, l *query.List, r *query.Resolved) *store.Page {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/clewhq/clew/internal/domain"
 	"github.com/clewhq/clew/internal/query"
@@ -115,7 +116,7 @@ func (w world) order(v query.View) (keys []query.Key) {
 	for range w.IntN(3) {
 		columns := query.Columns(v)
 		c := columns[w.IntN(len(columns))]
-		if c.Marks&query.Sort == 0 || c.Col == query.ColIngested || c.Col == query.ColUpdated {
+		if c.Marks&query.MarkSort == 0 || c.Col == query.ColIngested || c.Col == query.ColUpdated {
 			continue
 		}
 		k := query.Key{Ref: query.Ref{Column: c.Col}, Desc: w.IntN(2) == 0}
@@ -235,4 +236,76 @@ func tracesListsProperty(t *testing.T, s *subject) {
 func shown(f query.Filter) string {
 	text := fmt.Sprintf("%#v", f)
 	return strings.NewReplacer("query.", "", "Pos:Span{Start:0, End:0}", "", "Rel:RelTime{Amount:0, Unit:\"\", Snap:\"\"}", "").Replace(text)
+}
+
+// tracesAggregatesProperty: random sums over random data are the reference's.
+func tracesAggregatesProperty(t *testing.T, s *subject) {
+	rounds := 25
+	if testing.Short() {
+		rounds = 5
+	}
+	base := s.name
+	for seed := range rounds {
+		w := world{rand.New(rand.NewPCG(uint64(seed), 79))}
+		b := dated(w.patchesOf(2 + w.IntN(60)))
+		reference := NewMemory(nil)
+		if errs := reference.Append(t.Context(), []store.Batch{b}); errs[0] != nil {
+			t.Fatal(errs[0])
+		}
+		if err := s.Close(); err != nil {
+			t.Fatalf("close: %v", err)
+		}
+		s.name = fmt.Sprint(base, "-", seed)
+		s.open(nil)
+		for _, call := range w.scattered(b) {
+			s.append(call...)
+		}
+		s.everyState(func(state string) {
+			for range 10 {
+				a := w.aggregate()
+				want, err := reference.Aggregate(t.Context(), "p", a)
+				if err != nil {
+					continue // not every column can be summed up in every way
+				}
+				got, err := s.Aggregate(t.Context(), "p", a)
+				if err != nil {
+					t.Fatalf("%+v: %v", a, err)
+				}
+				if diff := cmp.Diff(want, got, cmpopts.EquateApprox(1e-9, 0), cmpopts.EquateEmpty()); diff != "" {
+					t.Fatalf("seed %d, %s: %+v where %s (-reference +engine):\n%s", seed, state, a, shown(a.Filter), diff)
+				}
+			}
+		})
+	}
+}
+
+// aggregate is random sums; some of them make no sense.
+func (w world) aggregate() query.Aggregate {
+	v := query.View(1 + w.IntN(4))
+	columns := query.Columns(v)
+	column := func(mark query.Marks) query.Ref {
+		for {
+			if c := columns[w.IntN(len(columns))]; c.Marks&mark != 0 || w.IntN(50) == 0 {
+				r := query.Ref{Column: c.Col}
+				if c.Kind.Keyed() {
+					r.Key = w.pick("input", "output", "total")
+				}
+				return r
+			}
+		}
+	}
+	a := query.Aggregate{View: v, Measures: []query.Measure{{Agg: query.Count}}, Grain: query.Grain(w.pick("", "", "auto", "minute", "day")), Fill: w.IntN(3) == 0}
+	if w.IntN(2) == 0 {
+		a.Filter = w.filter(v, 1)
+	}
+	for range w.IntN(3) {
+		agg := []query.Agg{query.Count, query.Sum, query.Avg, query.Min, query.Max, query.Uniq, query.P50, query.P95, query.P99, query.Hist}[w.IntN(10)]
+		a.Measures = append(a.Measures, query.Measure{Agg: agg, Ref: column(query.MarkMeasure)})
+	}
+	if v != query.Sessions {
+		for range w.IntN(3) {
+			a.By = append(a.By, query.Dim{Ref: column(query.MarkGroup), Explode: w.IntN(2) == 0})
+		}
+	}
+	return a
 }

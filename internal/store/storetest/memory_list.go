@@ -57,6 +57,51 @@ func (m *Memory) List(ctx context.Context, project string, l query.List) (*store
 	return page, nil
 }
 
+// Aggregate implements store.Traces.
+func (m *Memory) Aggregate(ctx context.Context, project string, a query.Aggregate) (*query.Result, error) {
+	end, err := m.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	rows := m.rows(project, a.View)
+	first, last := int64(0), int64(0)
+	for i, one := range rows {
+		at, _ := one.record.Int(query.ColStart)
+		if i == 0 {
+			first, last = at, at
+		}
+		first, last = min(first, at), max(last, at)
+	}
+	p, err := a.Prepare(first, last)
+	if err != nil {
+		return nil, err
+	}
+	t := p.NewTotals()
+	for _, one := range rows {
+		if slices.ContainsFunc(p.Conjuncts, func(c query.Conjunct) bool { return !c.Program.Match(one.record) }) {
+			continue
+		}
+		if err := t.Add(one.record); err != nil {
+			return nil, err
+		}
+	}
+	return t.Result(), nil
+}
+
+// Facet implements store.Traces.
+func (m *Memory) Facet(ctx context.Context, project string, f query.Facet) ([]query.FacetValue, error) {
+	a, err := f.Aggregate()
+	if err != nil {
+		return nil, err
+	}
+	r, err := m.Aggregate(ctx, project, *a)
+	if err != nil {
+		return nil, err
+	}
+	return f.Values(r), nil
+}
+
 // rows is every row of a view.
 func (m *Memory) rows(project string, v query.View) []listed {
 	p := m.projects[project]

@@ -53,6 +53,7 @@ func RunTraces(t *testing.T, e Engine) {
 		{"Closed", tracesClosed},
 		{"Property", tracesProperty},
 		{"ListsProperty", tracesListsProperty},
+		{"AggregatesProperty", tracesAggregatesProperty},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

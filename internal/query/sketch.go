@@ -1,0 +1,245 @@
+package query
+
+import (
+	"math"
+	"slices"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// Sketch counts numbers in buckets whose bounds grow by a constant factor, so
+// that quantiles have a relative error of at most 2 %. The order of numbers and
+// how they were split before merging make no difference. Zero and negative
+// numbers are counted apart.
+type Sketch struct {
+	N        int64
+	Min, Max float64
+	zero     int64
+	pos, neg buckets
+}
+
+// gamma is how much wider each bucket is than the one before it: 1.02/0.98.
+const gamma = 1.0408163265306123
+
+var lnGamma = math.Log(gamma)
+
+// buckets are counts by the index of their bucket, dense between the ends.
+type buckets struct {
+	from   int
+	counts []int64
+}
+
+// bucketOf is the bucket of a number above zero: (gamma^(i-1), gamma^i].
+func bucketOf(v float64) int { return int(math.Ceil(math.Log(v) / lnGamma)) }
+
+// middle is the number that stands for a bucket.
+func middle(i int) float64 { return 2 * math.Pow(gamma, float64(i)) / (1 + gamma) }
+
+func (b *buckets) add(i int, n int64) {
+	switch {
+	case len(b.counts) == 0:
+		b.from, b.counts = i, append(b.counts, 0)
+	case i < b.from:
+		b.counts = slices.Insert(b.counts, 0, make([]int64, b.from-i)...)
+		b.from = i
+	case i >= b.from+len(b.counts):
+		b.counts = append(b.counts, make([]int64, i-b.from-len(b.counts)+1)...)
+	}
+	b.counts[i-b.from] += n
+}
+
+// Add counts a number in; NaN and infinities are left out.
+func (s *Sketch) Add(v float64) {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return
+	}
+	if s.N == 0 || v < s.Min {
+		s.Min = v
+	}
+	if s.N == 0 || v > s.Max {
+		s.Max = v
+	}
+	s.N++
+	switch {
+	case v > 0:
+		s.pos.add(bucketOf(v), 1)
+	case v < 0:
+		s.neg.add(bucketOf(-v), 1)
+	default:
+		s.zero++
+	}
+}
+
+// Merge counts in what another sketch counted.
+func (s *Sketch) Merge(o *Sketch) {
+	if o.N == 0 {
+		return
+	}
+	if s.N == 0 || o.Min < s.Min {
+		s.Min = o.Min
+	}
+	if s.N == 0 || o.Max > s.Max {
+		s.Max = o.Max
+	}
+	s.N += o.N
+	s.zero += o.zero
+	for i, n := range o.pos.counts {
+		if n > 0 {
+			s.pos.add(o.pos.from+i, n)
+		}
+	}
+	for i, n := range o.neg.counts {
+		if n > 0 {
+			s.neg.add(o.neg.from+i, n)
+		}
+	}
+}
+
+// each calls f with the number that stands for each bucket, from the least to
+// the greatest, and how many it holds, until f returns false.
+func (s *Sketch) each(f func(v float64, n int64) bool) {
+	for i := len(s.neg.counts) - 1; i >= 0; i-- {
+		if n := s.neg.counts[i]; n > 0 && !f(-middle(s.neg.from+i), n) {
+			return
+		}
+	}
+	if s.zero > 0 && !f(0, s.zero) {
+		return
+	}
+	for i, n := range s.pos.counts {
+		if n > 0 && !f(middle(s.pos.from+i), n) {
+			return
+		}
+	}
+}
+
+// Quantile is the number that a share q of all numbers do not exceed; ok is
+// false where there are none.
+func (s *Sketch) Quantile(q float64) (v float64, ok bool) {
+	if s.N == 0 {
+		return 0, false
+	}
+	rank := int64(math.Ceil(q * float64(s.N)))
+	rank = max(1, min(s.N, rank))
+	seen := int64(0)
+	s.each(func(at float64, n int64) bool {
+		seen += n
+		v = at
+		return seen < rank
+	})
+	return min(max(v, s.Min), s.Max), true
+}
+
+// Bin is one bar of a histogram: how many numbers lie in [Lower, Upper), in the
+// last one also Upper.
+type Bin struct {
+	Lower, Upper float64
+	Count        int64
+}
+
+// Histogram is bars of equal width over all numbers. Their heights come from
+// the sketch and sum to N.
+func (s *Sketch) Histogram(bins int) []Bin {
+	if s.N == 0 {
+		return nil
+	}
+	width := (s.Max - s.Min) / float64(bins)
+	if width == 0 {
+		return []Bin{{s.Min, s.Max, s.N}}
+	}
+	out := make([]Bin, bins)
+	for i := range out {
+		out[i].Lower = s.Min + float64(i)*width
+		out[i].Upper = s.Min + float64(i+1)*width
+	}
+	out[bins-1].Upper = s.Max
+	s.each(func(v float64, n int64) bool {
+		i := int((min(max(v, s.Min), s.Max) - s.Min) / width)
+		out[min(i, bins-1)].Count += n
+		return true
+	})
+	return out
+}
+
+// uniqueExact is how many different values are counted exactly in a group;
+// beyond it, the count is an estimate with an error of 0.8 %.
+const uniqueExact = 100_000
+
+// Unique counts different texts.
+type Unique struct {
+	seen  map[uint64]struct{}
+	ranks []uint8 // of a HyperLogLog, nil as long as the count is exact
+}
+
+// uniqueBits is the precision of the HyperLogLog.
+const uniqueBits = 14
+
+// Add counts a text in.
+func (u *Unique) Add(s string) { u.addHash(xxhash.Sum64String(s)) }
+
+func (u *Unique) addHash(h uint64) {
+	if u.ranks != nil {
+		u.rank(h)
+		return
+	}
+	if u.seen == nil {
+		u.seen = map[uint64]struct{}{}
+	}
+	u.seen[h] = struct{}{}
+	if len(u.seen) > uniqueExact {
+		u.ranks = make([]uint8, 1<<uniqueBits)
+		for h := range u.seen {
+			u.rank(h)
+		}
+		u.seen = nil
+	}
+}
+
+func (u *Unique) rank(h uint64) {
+	i := h >> (64 - uniqueBits)
+	r := uint8(1)
+	for rest := h << uniqueBits; r <= 64-uniqueBits && rest&(1<<63) == 0; rest <<= 1 {
+		r++
+	}
+	u.ranks[i] = max(u.ranks[i], r)
+}
+
+// Merge counts in what another one counted.
+func (u *Unique) Merge(o *Unique) {
+	if o.ranks != nil {
+		if u.ranks == nil {
+			u.ranks = make([]uint8, 1<<uniqueBits)
+			for h := range u.seen {
+				u.rank(h)
+			}
+			u.seen = nil
+		}
+		for i, r := range o.ranks {
+			u.ranks[i] = max(u.ranks[i], r)
+		}
+		return
+	}
+	for h := range o.seen {
+		u.addHash(h)
+	}
+}
+
+// Count is how many different texts there were.
+func (u *Unique) Count() int64 {
+	if u.ranks == nil {
+		return int64(len(u.seen))
+	}
+	const m = 1 << uniqueBits
+	sum, empty := 0.0, 0
+	for _, r := range u.ranks {
+		sum += math.Pow(2, -float64(r))
+		if r == 0 {
+			empty++
+		}
+	}
+	n := 0.7213 / (1 + 1.079/m) * m * m / sum
+	if n <= 2.5*m && empty > 0 {
+		n = m * math.Log(m/float64(empty))
+	}
+	return int64(math.Round(n))
+}
