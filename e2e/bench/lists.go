@@ -165,8 +165,40 @@ func (b *bench) questions(now time.Time) []listed {
 		f := filterOf(condition("string", "input", "matches", w.word, ""))
 		out = append(out, listed{"observations by text, " + w.name, "/api/public/v2/observations", url.Values{"limit": {"50"}, "filter": {f}}, 250})
 	}
+	for _, q := range []struct {
+		name string
+		path string
+		v    url.Values
+		ms   float64
+	}{
+		{"facet of trace names under a filter", "/api/v1/facet", url.Values{"view": {"traces"}, "column": {"name"}, "q": {"env:production"}}, 150},
+		{"facet of trace users", "/api/v1/facet", url.Values{"view": {"traces"}, "column": {"user"}}, 150},
+		{"facet of models, observations over 1 s", "/api/v1/facet", url.Values{"view": {"observations"}, "column": {"model"}, "q": {"latency>1"}}, 150},
+		{"count, cost, tokens, p50/95/99 by day and model", "/api/v1/aggregate", byDay("", now), 50},
+		{"the same, last 7 days", "/api/v1/aggregate", byDay(week, now), 20},
+		{"the same by user and environment", "/api/v1/aggregate", func() url.Values {
+			v := byDay("", now)
+			v["by"] = []string{"user,env"}
+			v.Del("grain")
+			return v
+		}(), 300},
+	} {
+		out = append(out, listed{q.name, q.path, q.v, q.ms})
+	}
 	slices.SortStableFunc(out, func(x, y listed) int { return int(x.target - y.target) })
 	return out
+}
+
+// byDay asks for the figures of a dashboard.
+func byDay(from string, now time.Time) url.Values {
+	v := url.Values{
+		"view": {"observations"}, "measure": {"count,sum:cost,sum:tokens,p50:latency,p95:latency,p99:latency"}, "by": {"model"}, "grain": {"day"}, "limit": {"10000"},
+	}
+	if from != "" {
+		v.Set("from", from)
+		v.Set("to", now.UTC().Format(time.RFC3339))
+	}
+	return v
 }
 
 // lists fills a folder with varied spans and times lists of them, alone and

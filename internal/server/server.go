@@ -145,7 +145,7 @@ func (s *Server) handler(c *Config, p parts) http.Handler {
 	})
 	s.langfuse.Routes(mux)
 	otlp.New(otlp.Options{Writer: p.writer, Auth: p.auth, Log: s.log, MaxBody: c.MaxBody}).Routes(mux)
-	native.New(p.auth, p.catalog, s.log).Routes(mux)
+	native.New(p.auth, p.catalog, p.traces, s.log).Routes(mux)
 	mux.Handle("/metrics", promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}))
 	mux.Handle("/", web.Handler())
 	if c.Pprof {

@@ -13,6 +13,7 @@ import (
 	"github.com/clewhq/clew/internal/catalog"
 	"github.com/clewhq/clew/internal/domain"
 	"github.com/clewhq/clew/internal/httpio"
+	"github.com/clewhq/clew/internal/store"
 )
 
 // Authenticator finds out who calls: domain.Unauthorized where nobody known does.
@@ -24,16 +25,18 @@ type Authenticator interface {
 type API struct {
 	auth    Authenticator
 	catalog *catalog.Catalog
+	traces  store.Traces
 	log     *slog.Logger
 }
 
-// New makes an API over a catalog.
-func New(a Authenticator, c *catalog.Catalog, log *slog.Logger) *API {
-	return &API{a, c, log}
+// New makes an API over a catalog and the telemetry.
+func New(a Authenticator, c *catalog.Catalog, t store.Traces, log *slog.Logger) *API {
+	return &API{a, c, t, log}
 }
 
 // Routes registers every route of the API. It is called once.
 func (a *API) Routes(mux *http.ServeMux) {
+	a.queryRoutes(mux)
 	mux.HandleFunc("GET /api/v1/keys", a.managed(a.listKeys))
 	mux.HandleFunc("POST /api/v1/keys", a.managed(a.createKey))
 	mux.HandleFunc("DELETE /api/v1/keys/{key}", a.managed(a.revokeKey))
