@@ -122,6 +122,15 @@ func (c *Content) Set() Parts {
 	return s
 }
 
+// Clone is a copy that shares no memory with c.
+func (c *Content) Clone() Content {
+	out := *c
+	for p := range out {
+		out[p].Data = bytes.Clone(out[p].Data)
+	}
+	return out
+}
+
 // Size is the number of bytes of all bodies.
 func (c *Content) Size() int {
 	n := 0

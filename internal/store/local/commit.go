@@ -395,6 +395,9 @@ func (g *group) item(lt *liveTrace, row uint64, it *domain.Item) {
 		lt.chunk = g.s.spare.take()
 	}
 	lt.chunk = putItem(lt.chunk, it)
+	if lt.isNew && (it.Said.Has(domain.Metadata) || it.Said.Has(domain.TraceMetadata) || it.Stamp.Op == domain.Replace) {
+		lt.meta = append(lt.meta, *it)
+	}
 	lt.chunkRows = binary.AppendUvarint(lt.chunkRows, row)
 }
 

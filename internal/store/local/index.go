@@ -147,11 +147,15 @@ func (g *group) index() {
 		}
 		t := lt.rollup.Trace(lt.own.Value)
 		t.ID, t.CreatedAt, t.UpdatedAt = lt.id, domain.At(lt.created), domain.At(lt.updated)
-		n := &narrow{tid: lt.tid, pid: lt.pid, trace: &t, changed: g.now}
+		n := &narrow{tid: lt.tid, pid: lt.pid, trace: &t, root: lt.rollup.RootID(), changed: g.now}
+		n.withoutMetadata()
 		if e != nil {
 			n.observations = e.n.observations
 		}
 		n.take(rows[lt])
+		if lt.isNew {
+			n.pairNew(lt.meta)
+		}
 		x.set(lt.tid, &freshEntry{n: n, seq: seq})
 	}
 }

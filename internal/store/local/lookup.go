@@ -106,24 +106,24 @@ func (x *lookup) withPairs(n *narrow) (*narrow, error) {
 		return n, nil
 	}
 	c := *n
-	var pairs []uint64
-	if p := n.trace.Parts; p.Has(domain.Metadata) || p.Has(domain.TraceMetadata) {
-		bodies, err := x.readContent(n, nil)
-		switch {
-		case domain.CodeOf(err) == domain.NotFound || errors.Is(err, body.ErrCorrupt) || errors.Is(err, errCorrupt):
-			c.unpaired = true // gone, or for a check to report
-			return &c, nil
-		case err != nil:
-			return nil, err
-		}
-		var few bool
-		if pairs, few = metadataPairs(bodies[domain.Metadata]); !few {
-			c.unpaired = true
-			return &c, nil
-		}
+	bodies, err := x.readContent(n, nil)
+	switch {
+	case domain.CodeOf(err) == domain.NotFound || errors.Is(err, body.ErrCorrupt) || errors.Is(err, errCorrupt):
+		c.unpaired = true // gone, or for a check to report
+	case err != nil:
+		return nil, err
+	default:
+		c.pair(bodies[domain.Metadata])
 	}
-	c.pairs, c.pairsKnown = pairs, true
 	return &c, nil
+}
+
+// pair notes the metadata pairs of a trace.
+func (n *narrow) pair(metadata domain.Body) {
+	pairs, few := metadataPairs(metadata)
+	if n.unpaired = !few; few {
+		n.pairs, n.pairsKnown = pairs, true
+	}
 }
 
 // contentsOf is the reader of a trace's bodies.

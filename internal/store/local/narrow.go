@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"slices"
@@ -16,6 +17,7 @@ import (
 type narrow struct {
 	tid, pid     int64
 	trace        *domain.Trace
+	root         string // the observation that stands for the trace
 	observations []narrowRow
 	pairs        []uint64 // hashes of the trace's metadata, sorted; see pairHash
 	pairsKnown   bool     // false: look into the bodies
@@ -42,6 +44,13 @@ func pairHash(path, text string) uint64 {
 	return d.Sum64()
 }
 
+// withoutMetadata notes that a trace has no metadata pairs where none of its
+// writes said metadata.
+func (n *narrow) withoutMetadata() {
+	p := n.trace.Parts
+	n.pairsKnown = !p.Has(domain.Metadata) && !p.Has(domain.TraceMetadata)
+}
+
 // pairWord is a hash as segments hold it.
 func pairWord(h uint64) string { return string(binary.LittleEndian.AppendUint64(nil, h)) }
 
@@ -52,6 +61,66 @@ func metadataPairs(b domain.Body) (pairs []uint64, ok bool) {
 	slices.Sort(pairs)
 	pairs = slices.Compact(pairs)
 	return pairs, len(pairs) <= maxPairs
+}
+
+// metadataFold gathers a trace's metadata from the items of the trace itself,
+// id "", and then of its observations by (start, id).
+type metadataFold struct {
+	n     *narrow
+	whole *domain.TraceContent
+	byID  map[string]*domain.Observation
+}
+
+func newMetadataFold(n *narrow) *metadataFold {
+	m := &metadataFold{n: n, whole: domain.NewTraceContent(domain.Content{}), byID: make(map[string]*domain.Observation, len(n.observations))}
+	for _, r := range n.observations {
+		m.byID[r.ID] = r.Observation
+	}
+	return m
+}
+
+func (m *metadataFold) add(id string, items []domain.Item) {
+	said := false
+	for i := range items {
+		c := &items[i].Content
+		said = said || c[domain.Metadata].IsSet() || c[domain.TraceMetadata].IsSet()
+	}
+	if !said {
+		return
+	}
+	all := domain.FoldContent(items)
+	only := domain.Content{domain.Metadata: all[domain.Metadata], domain.TraceMetadata: all[domain.TraceMetadata]}
+	if id == "" {
+		m.whole = domain.NewTraceContent(only.Clone())
+	} else if o := m.byID[id]; o != nil && (id == m.n.root || only[domain.TraceMetadata].IsSet()) {
+		m.whole.Add(o, &only, id == m.n.root)
+	}
+}
+
+func (m *metadataFold) fold() domain.Body { return m.whole.Fold()[domain.Metadata] }
+
+// pairNew notes the metadata pairs of a trace of which items are all there is.
+func (n *narrow) pairNew(items []domain.Item) {
+	if n.pairsKnown {
+		return
+	}
+	m := newMetadataFold(n)
+	byID := map[string][]domain.Item{}
+	for _, it := range items {
+		byID[it.ID] = append(byID[it.ID], it)
+	}
+	m.add("", byID[""])
+	order := make([]*domain.Observation, len(n.observations))
+	for i, r := range n.observations {
+		order[i] = r.Observation
+	}
+	slices.SortFunc(order, func(a, b *domain.Observation) int {
+		return cmp.Or(cmp.Compare(a.Start.Nanos(), b.Start.Nanos()), cmp.Compare(a.ID, b.ID))
+	})
+	for _, o := range order {
+		m.add(o.ID, byID[o.ID])
+	}
+	n.pair(m.fold())
 }
 
 // slim is a copy of an observation without what lists never look at.
@@ -69,8 +138,9 @@ func slim(o *domain.Observation) *domain.Observation {
 func (s *Store) readNarrow(c *sqlConn, tid int64) (*narrow, error) {
 	var n *narrow
 	_, err := c.one("SELECT "+traceColumns+", project FROM traces WHERE tid = ?", func(r row) {
-		t, _ := readTrace(r)
-		n = &narrow{tid: tid, pid: r.int(31), trace: &t, changed: t.UpdatedAt.Nanos()}
+		t, root := readTrace(r)
+		n = &narrow{tid: tid, pid: r.int(31), trace: &t, root: root, changed: t.UpdatedAt.Nanos()}
+		n.withoutMetadata()
 	}, tid)
 	if err != nil || n == nil {
 		return nil, err

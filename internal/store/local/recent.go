@@ -35,6 +35,8 @@ type liveTrace struct {
 	// dissolved: nothing is left of it.
 	dissolved bool
 	chunk     []byte
+	// meta is the items with metadata of a trace that is new.
+	meta []domain.Item
 	// chunkRows is the directory of chunk.
 	chunkRows []byte
 }

@@ -46,11 +46,14 @@ type sealing struct {
 
 // sealedTrace is a trace of the job, as it was when the job began.
 type sealedTrace struct {
-	tid   int64
-	gen   int64             // the number of this sealing among the trace's own
-	take  []source          // what the new blocks stand in for
-	order []string          // observation ids in the order they are read in; "" is the trace itself
-	ids   map[uint64]string // of them, by itemRow
+	tid    int64
+	gen    int64             // the number of this sealing among the trace's own
+	take   []source          // what the new blocks stand in for
+	fresh  *freshEntry       // what lists know of it, nil for nothing
+	whole  bool              // take is all there is of it
+	paired *narrow           // fresh with its metadata pairs
+	order  []string          // observation ids in the order they are read in; "" is the trace itself
+	ids    map[uint64]string // of them, by itemRow
 }
 
 // record is one trace's items in a block.
@@ -103,6 +106,14 @@ func (s *Store) sealSome(ctx context.Context, quiet time.Duration) (int, error) 
 // plan reads what the job needs to know of the traces, as many of them as its
 // size allows and at least one.
 func (j *sealing) plan(ctx context.Context, due []int64) error {
+	fresh := map[int64]*freshEntry{} // taken before anything is read, so that nothing read is older
+	j.s.index.mu.RLock()
+	for _, tid := range due {
+		if e := j.s.index.entries[tid]; e != nil && e.n != nil && !e.n.pairsKnown {
+			fresh[tid] = e
+		}
+	}
+	j.s.index.mu.RUnlock()
 	return j.s.reads.read(ctx, func(c *sqlConn) error {
 		size := int64(0)
 		for _, tid := range due {
@@ -110,8 +121,9 @@ func (j *sealing) plan(ctx context.Context, due []int64) error {
 			if err != nil {
 				return err
 			}
-			t := &sealedTrace{tid: tid}
+			t := &sealedTrace{tid: tid, fresh: fresh[tid]}
 			t.choose(sources)
+			t.whole = len(t.take) == len(sources)
 			for _, src := range t.take {
 				// A hot chunk's size unpacked is not known: some three times its bytes.
 				size += max(src.raw, 3*src.place.Len)
@@ -183,6 +195,10 @@ func (j *sealing) add(ctx context.Context, t *sealedTrace) error {
 			return err
 		}
 	}
+	var meta *metadataFold
+	if t.fresh != nil && t.whole {
+		meta = newMetadataFold(t.fresh.n)
+	}
 	for _, id := range t.order {
 		refs := src.index[id]
 		if refs == nil {
@@ -192,10 +208,18 @@ func (j *sealing) add(ctx context.Context, t *sealedTrace) error {
 		if err != nil {
 			return err
 		}
+		if meta != nil {
+			meta.add(id, items)
+		}
 		if err := j.addItems(t, domain.Compact(items)); err != nil {
 			return err
 		}
 		src.recycle()
+	}
+	if meta != nil {
+		n := *t.fresh.n
+		n.pair(meta.fold())
+		t.paired = &n
 	}
 	return j.closeRecord(t)
 }
@@ -302,6 +326,13 @@ func (j *sealing) commit() error {
 		return err
 	}
 	s.untidy, s.walDirty = true, true
+	s.index.mu.Lock()
+	for _, t := range j.traces {
+		if t.paired != nil && s.index.entries[t.tid] == t.fresh {
+			s.index.entries[t.tid] = &freshEntry{t.paired, t.fresh.seq}
+		}
+	}
+	s.index.mu.Unlock()
 	for _, t := range j.traces {
 		if !rest[t.tid] {
 			s.hot.done(t.tid)

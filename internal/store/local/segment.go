@@ -236,9 +236,6 @@ func (s *Store) indexSome(ctx context.Context, all bool) (more bool, err error) 
 	if err := s.loadForIndex(ctx); err != nil {
 		return false, err
 	}
-	if err := s.pairUp(ctx, all); err != nil {
-		return false, err
-	}
 	s.index.mu.RLock()
 	chosen := s.index.choose(s.opts.Now().UnixNano(), all)
 	worst := s.index.worst(all, false)
@@ -250,34 +247,6 @@ func (s *Store) indexSome(ctx context.Context, all bool) (more bool, err error) 
 		return true, s.renewSegment(ctx, worst)
 	}
 	return false, nil
-}
-
-// pairUp finds out the metadata pairs of quiet fresh traces, so that filters
-// need not look into their bodies, and segments have them.
-func (s *Store) pairUp(ctx context.Context, all bool) error {
-	now := s.opts.Now().UnixNano()
-	var todo []*freshEntry
-	s.index.mu.RLock()
-	for _, e := range s.index.entries {
-		if e.n != nil && !e.n.pairsKnown && !e.n.unpaired && (all || now-e.n.changed >= segmentQuiet) {
-			todo = append(todo, e)
-		}
-	}
-	s.index.mu.RUnlock()
-	x := s.newLookup(ctx, 0)
-	slices.SortFunc(todo, func(a, b *freshEntry) int { return cmp.Compare(a.n.tid, b.n.tid) })
-	for _, e := range todo {
-		n, err := x.withPairs(e.n)
-		if err != nil {
-			return err
-		}
-		s.index.mu.Lock()
-		if s.index.entries[n.tid] == e {
-			s.index.entries[n.tid] = &freshEntry{n, e.seq}
-		}
-		s.index.mu.Unlock()
-	}
-	return nil
 }
 
 // loadForIndex reads what is unread. After a crash, or of a folder that has no
@@ -353,7 +322,7 @@ func (x *index) choose(now int64, all bool) []*freshEntry {
 	rows := 0
 	for _, tid := range tids {
 		e := x.entries[tid]
-		if !all && now-e.n.changed < segmentQuiet && x.rows < maxFreshRows {
+		if !all && x.rows < maxFreshRows && !e.n.settled(now) {
 			break
 		}
 		out = append(out, e)
@@ -365,6 +334,14 @@ func (x *index) choose(now int64, all bool) []*freshEntry {
 		return out
 	}
 	return nil
+}
+
+// settled reports whether a trace is ready for a segment: quiet, and sealed,
+// which makes its metadata known. One that the sealing passed over, as after a
+// restart, is ready after a while all the same.
+func (n *narrow) settled(now int64) bool {
+	quiet := now - n.changed
+	return quiet >= segmentQuiet && (n.pairsKnown || n.unpaired) || quiet >= 10*segmentQuiet
 }
 
 // worst is a segment that holds so many stale rows that it is worth writing

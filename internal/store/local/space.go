@@ -58,18 +58,16 @@ func (s *Store) tend(ctx context.Context, quiet time.Duration, all bool) error {
 		if err != nil {
 			return err
 		}
-		if n == 0 {
+		more, err := s.indexSome(ctx, all)
+		if err != nil {
+			return err
+		}
+		if n == 0 && !more {
 			break
 		}
 	}
 	if err := s.eraseDeleted(ctx); err != nil {
 		return err
-	}
-	for more := true; more; {
-		var err error
-		if more, err = s.indexSome(ctx, all); err != nil {
-			return err
-		}
 	}
 	s.mu.Lock()
 	idle := all || s.opts.Now().UnixNano()-s.lastCommit > int64(idleAfter)

@@ -140,7 +140,7 @@ func (g *group) settle() {
 		g.s.scores.changed(pid)
 	}
 	for _, lt := range g.touched {
-		lt.isNew = false
+		lt.isNew, lt.meta = false, nil
 		lt.touched, lt.dirty, lt.stale, lt.chunk, lt.chunkRows = false, false, false, nil, nil
 		g.s.recent.count(lt)
 	}
