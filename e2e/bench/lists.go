@@ -18,9 +18,10 @@ import (
 // varied makes spans whose every property differs, over thirty days, so that
 // lists and filters have something to choose from.
 type varied struct {
-	t    *texts
-	now  time.Time
-	rare int // every so many spans hold the rare words
+	t        *texts
+	now      time.Time
+	requests int // in all: their starts spread over the days in their order
+	rare     int // every so many spans hold the rare words
 }
 
 // listDays is how far back the starts of the varied spans reach.
@@ -43,7 +44,8 @@ func (v *varied) body(number uint64) []byte {
 	r := v.t.r
 	var spans []byte
 	for trace := range tracesPerRequest {
-		start := v.now.Add(-time.Duration(r.Int64N(int64(listDays * 24 * time.Hour))))
+		ago := listDays * 24 * time.Hour / time.Duration(v.requests)
+		start := v.now.Add(-time.Duration(v.requests-int(number)) * ago).Add(-time.Duration(r.Int64N(int64(ago + time.Hour))))
 		for i := range spansPerTrace {
 			start = start.Add(time.Duration(r.IntN(300)) * time.Millisecond)
 			spans = appendBytes(spans, 2, v.span(number, trace, i, start))
@@ -176,9 +178,9 @@ func (b *bench) questions(now time.Time) []listed {
 		{"facet of models, observations over 1 s", "/api/v1/facet", url.Values{"view": {"observations"}, "column": {"model"}, "q": {"latency>1"}}, 150},
 		{"count, cost, tokens, p50/95/99 by day and model", "/api/v1/aggregate", byDay("", now), 50},
 		{"the same, last 7 days", "/api/v1/aggregate", byDay(week, now), 20},
-		{"the same by user and environment", "/api/v1/aggregate", func() url.Values {
+		{"the same by name and environment", "/api/v1/aggregate", func() url.Values {
 			v := byDay("", now)
-			v["by"] = []string{"user,env"}
+			v["by"] = []string{"name,env"}
 			v.Del("grain")
 			return v
 		}(), 300},
@@ -209,7 +211,7 @@ func (b *bench) lists(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
-	v := &varied{t: b.texts, now: time.Now(), rare: 4000}
+	v := &varied{t: b.texts, now: time.Now(), requests: b.lots / spansPerRequest, rare: 4000}
 	begun := time.Now()
 	for n := range b.lots / spansPerRequest {
 		if err := s.post(ctx, "/v1/traces", "application/x-protobuf", v.body(uint64(n)+1)); err != nil {

@@ -30,7 +30,38 @@ type buckets struct {
 }
 
 // bucketOf is the bucket of a number above zero: (gamma^(i-1), gamma^i].
-func bucketOf(v float64) int { return int(math.Ceil(math.Log(v) / lnGamma)) }
+func bucketOf(v float64) int {
+	if v < 1 || v >= 1<<63 {
+		return int(math.Ceil(math.Log(v) / lnGamma))
+	}
+	// A logarithm costs more than all else that is done with a number: the
+	// exponent and six bits behind it lead to the bucket, or to the one before.
+	at := int(bucketStarts[math.Float64bits(v)>>46-1023<<6])
+	for v > bucketBounds[at] {
+		at++
+	}
+	return at
+}
+
+// bucketBounds is the upper bounds of the buckets from 0 on, and bucketStarts
+// the first bucket that a number with these leading bits may be in.
+var bucketBounds, bucketStarts = func() (bounds []float64, starts []uint16) {
+	for i := 0; ; i++ {
+		b := math.Pow(gamma, float64(i))
+		if bounds = append(bounds, b); b > 1<<63 {
+			break
+		}
+	}
+	at := 0
+	for i := range 63 << 6 {
+		least := math.Float64frombits(uint64(i+1023<<6) << 46)
+		for bounds[at] < least {
+			at++
+		}
+		starts = append(starts, uint16(at))
+	}
+	return bounds, starts
+}()
 
 // middle is the number that stands for a bucket.
 func middle(i int) float64 { return 2 * math.Pow(gamma, float64(i)) / (1 + gamma) }

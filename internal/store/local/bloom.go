@@ -23,11 +23,23 @@ type termSet struct {
 	slots []uint64 // 0 is free
 	n     int
 	buf   []byte
+	seen  [4096]uint64 // short terms that were just added, by their bytes: most of a text repeats
 }
 
 func termHash(term []byte) uint64 { return max(1, xxhash.Sum64(term)) }
 
 func (s *termSet) add(term []byte) {
+	if len(term) <= 8 {
+		v := uint64(0)
+		for _, c := range term {
+			v = v<<8 | uint64(c)
+		}
+		at := &s.seen[v*0x9E3779B97F4A7C15>>52]
+		if *at == v {
+			return
+		}
+		*at = v
+	}
 	h := termHash(term)
 	if 2*s.n >= len(s.slots) {
 		s.grow()
@@ -64,6 +76,7 @@ func (s *termSet) grow() {
 
 func (s *termSet) reset() {
 	clear(s.slots)
+	clear(s.seen[:])
 	s.n = 0
 }
 

@@ -161,6 +161,9 @@ func (q *question) gather(ctx context.Context, want int) (*gathering, error) {
 					return x.err
 				}
 				seg := q.snap.segments[segments[i]]
+				if early && q.r.After != nil && q.oldest(seg) > q.r.After[0].Int {
+					continue // all of it lies before the page
+				}
 				if early {
 					mu.Lock()
 					enough := rank(q.r.Order[0], query.SortValue{Int: q.newest(seg)}) > min(out.bound, mine.bound)
@@ -203,6 +206,13 @@ func (q *question) newest(seg *segment) int64 {
 		return seg.oMax
 	}
 	return seg.tMax
+}
+
+func (q *question) oldest(seg *segment) int64 {
+	if q.view == query.Observations {
+		return seg.oMin
+	}
+	return seg.tMin
 }
 
 // newestFirst reports whether the order is the one that segments can be left

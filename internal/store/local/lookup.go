@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"slices"
 	"sync"
@@ -22,6 +23,8 @@ type lookup struct {
 	scores  map[string][]domain.Score // by the key of the trace
 	scoreAt int64                     // how often the project's scores had changed before anything was read
 
+	raw    map[string][]domain.Score // those of scores whose key is hexadecimal, by its bytes
+	rows   [2][]int32                // scratch space: the rows of a segment
 	blocks *sharedBlocks
 	src    *contents // of the trace whose bodies were read last
 	srcTid int64
@@ -197,6 +200,7 @@ type scoreCache struct {
 	at      int64
 	names   []string // nil: of any name
 	scores  map[string][]domain.Score
+	raw     map[string][]domain.Score
 }
 
 // maxCachedScores bounds the memory of the cache.
@@ -212,7 +216,7 @@ func (k *scoreCache) changed(pid int64) {
 	}
 	k.changes[pid]++
 	if k.pid == pid {
-		k.scores = nil
+		k.scores, k.raw = nil, nil
 	}
 }
 
@@ -228,7 +232,7 @@ func (x *lookup) loadScores(c *sqlConn, n query.Needs) error {
 	k.mu.Lock()
 	at := x.scoreAt
 	if k.scores != nil && k.pid == x.pid && k.at == at && slices.Equal(k.names, names) && (names == nil) == (k.names == nil) {
-		x.scores = k.scores
+		x.scores, x.raw = k.scores, k.raw
 		k.mu.Unlock()
 		return nil
 	}
@@ -267,11 +271,16 @@ func (x *lookup) loadScores(c *sqlConn, n query.Needs) error {
 			return err
 		}
 	}
-	x.scores = scores
+	x.scores, x.raw = scores, map[string][]domain.Score{}
+	for key, list := range scores {
+		if b, err := hex.DecodeString(key); err == nil {
+			x.raw[string(b)] = list
+		}
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if count <= maxCachedScores && k.changes[x.pid] == at {
-		k.pid, k.at, k.names, k.scores = x.pid, at, names, scores
+		k.pid, k.at, k.names, k.scores, k.raw = x.pid, at, names, scores, x.raw
 	}
 	return nil
 }

@@ -24,25 +24,27 @@ type scan struct {
 	words     map[*query.Words]wordHits // what a search found
 }
 
-// sel filters a segment.
+// sel filters a segment. The rows lie in scratch space of the question: they are
+// valid until the next segment is filtered.
 func (q *scan) sel(o *openSegment, stale []int64) (selection, error) {
 	n := o.projects[q.pid]
 	if n[0] == 0 || q.excluded(o) {
 		return selection{}, nil
 	}
-	rows := q.tracesOf(o, stale, n[0])
+	rows := q.tracesOf(o, stale)
 	s := selection{}
 	if q.view == query.Traces {
 		s.rows = rows
 	} else {
 		rows = q.byTrace(o, rows)
-		s.rows = make([]int32, 0, n[1])
+		s.rows = o.x.rows[1][:0]
 		for _, t := range rows {
 			from, to := o.observationsOf(int(t))
 			for i := from; i < to; i++ {
 				s.rows = append(s.rows, int32(i))
 			}
 		}
+		o.x.rows[1] = s.rows[:0]
 	}
 	for i := range q.conjuncts {
 		if len(s.rows) == 0 {
@@ -69,8 +71,8 @@ func (q *scan) excluded(o *openSegment) bool {
 }
 
 // tracesOf is the rows of the project's traces that are not stale.
-func (q *scan) tracesOf(o *openSegment, stale []int64, n int) []int32 {
-	rows := make([]int32, 0, n)
+func (q *scan) tracesOf(o *openSegment, stale []int64) []int32 {
+	rows := o.x.rows[0][:0]
 	var tids *column
 	if len(stale) > 0 {
 		tids = o.named(tidColumn)
@@ -94,6 +96,7 @@ func (q *scan) tracesOf(o *openSegment, stale []int64, n int) []int32 {
 		}
 		rows = append(rows, int32(i))
 	}
+	o.x.rows[0] = rows[:0]
 	return rows
 }
 
@@ -107,7 +110,7 @@ func (q *scan) byTrace(o *openSegment, traces []int32) []int32 {
 		case c.Text != nil:
 			traces = keepTexts(o.col(query.Traces, of), c.Text, traces)
 		case c.List != nil:
-			traces = keepLists(o, o.col(query.Traces, of), c.List, traces)
+			traces = keepLists(o.col(query.Traces, of), c.List, traces)
 		}
 	}
 	return traces
@@ -140,7 +143,7 @@ func keepTexts(col *column, test func(string) bool, rows []int32) []int32 {
 }
 
 // keepLists is the rows whose list passes, each list tested once.
-func keepLists(o *openSegment, col *column, test func([]string) bool, rows []int32) []int32 {
+func keepLists(col *column, test func([]string) bool, rows []int32) []int32 {
 	if col == nil {
 		return nil
 	}
@@ -152,7 +155,7 @@ func keepLists(o *openSegment, col *column, test func([]string) bool, rows []int
 		}
 		if pass[code] == 0 {
 			pass[code] = -1
-			if test(o.list(col, i)) {
+			if test(col.list(i)) {
 				pass[code] = 1
 			}
 		}
@@ -201,7 +204,7 @@ func (q *scan) apply(o *openSegment, c *query.Conjunct, s *selection) {
 			q.applyWords(o, c.Words, may, s)
 		}
 	case c.List != nil && q.view == query.Traces:
-		s.rows = keepLists(o, o.col(query.Traces, c.Col), c.List, s.rows)
+		s.rows = keepLists(o.col(query.Traces, c.Col), c.List, s.rows)
 	case (c.Text != nil || c.List != nil) && ofTheTrace[c.Col] != 0 && q.view == query.Observations: // done by byTrace
 	case c.Text != nil && !derived:
 		s.rows = keepTexts(o.col(q.view, c.Col), c.Text, s.rows)

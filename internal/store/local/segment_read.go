@@ -129,7 +129,6 @@ type openSegment struct {
 	views [query.Observations + 1][query.NumCols]*column
 	known [query.Observations + 1][query.NumCols]bool
 	other map[string]*column
-	lists map[*column][][]string
 	err   error // the first failure; rows are missing what it kept from being read
 }
 
@@ -165,28 +164,6 @@ func (o *openSegment) col(v query.View, c query.Col) *column {
 		}
 	}
 	return o.views[v][c]
-}
-
-// list is the texts of row i of a list column.
-func (o *openSegment) list(c *column, i int) []string {
-	code := c.code(i)
-	if code < 0 {
-		return nil
-	}
-	if o.lists == nil {
-		o.lists = map[*column][][]string{}
-	}
-	known := o.lists[c]
-	if known == nil {
-		known = make([][]string, c.words)
-		o.lists[c] = known
-	}
-	if known[code] == nil {
-		for rd := (reader{b: []byte(c.word(code))}); len(rd.b) > 0; {
-			known[code] = append(known[code], rd.text())
-		}
-	}
-	return known[code]
 }
 
 // traceOf is the row of an observation's trace.
@@ -263,7 +240,7 @@ func (r *traceRow) List(c query.Col) []string {
 		}
 		return out
 	}
-	return r.o.list(r.o.col(query.Traces, c), r.i)
+	return r.o.col(query.Traces, c).list(r.i)
 }
 
 // Count implements query.Row.
@@ -280,7 +257,13 @@ func (r *traceRow) key() string {
 
 // Scores implements query.Row.
 func (r *traceRow) Scores(c query.Col) []domain.Score {
-	all := r.o.x.scoresOf(r.key())
+	ids := r.o.col(query.Traces, query.ColID)
+	var all []domain.Score
+	if code := ids.code(r.i); code >= 0 && ids.hex && r.o.x.raw != nil {
+		all = r.o.x.raw[ids.stored(code)]
+	} else {
+		all = r.o.x.scoresOf(r.key())
+	}
 	if _, own := query.ScoresOver(c); own {
 		all = slices.DeleteFunc(slices.Clone(all), func(s domain.Score) bool { return s.ObservationID != "" })
 	}
@@ -362,7 +345,7 @@ func (r *observationRow) Text(c query.Col) (string, bool) {
 // List implements query.Row.
 func (r *observationRow) List(c query.Col) []string {
 	if of := ofTheTrace[c]; of != 0 {
-		return r.o.list(r.o.col(query.Traces, of), r.o.traceOf(r.i))
+		return r.o.col(query.Traces, of).list(r.o.traceOf(r.i))
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"sync"
 	"unsafe"
 )
 
@@ -34,6 +35,9 @@ type column struct {
 	text  []byte
 	hex   bool
 	plain bool // row i has text i: there are no numbers
+
+	once  sync.Once
+	lists [][]string // of a column of lists: each of the dictionary, see list
 }
 
 // intsWriter gathers the integers of a column.
@@ -254,14 +258,20 @@ func (c *column) code(i int) int {
 // word is a text of the dictionary. It points into the column unless it was
 // packed.
 func (c *column) word(code int) string {
+	s := c.stored(code)
+	if c.hex {
+		return hex.EncodeToString([]byte(s))
+	}
+	return s
+}
+
+// stored is a text of the dictionary as it lies there: packed or not.
+func (c *column) stored(code int) string {
 	from := uint32(0)
 	if code > 0 {
 		from = binary.LittleEndian.Uint32(c.ends[4*(code-1):])
 	}
 	b := c.text[from:binary.LittleEndian.Uint32(c.ends[4*code:])]
-	if c.hex {
-		return hex.EncodeToString(b)
-	}
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
@@ -272,4 +282,21 @@ func (c *column) string(i int) (string, bool) {
 		return "", false
 	}
 	return c.word(code), true
+}
+
+// list is the texts of row i of a column of lists.
+func (c *column) list(i int) []string {
+	code := c.code(i)
+	if code < 0 {
+		return nil
+	}
+	c.once.Do(func() {
+		c.lists = make([][]string, c.words)
+		for i := range c.lists {
+			for rd := (reader{b: []byte(c.word(i))}); len(rd.b) > 0; {
+				c.lists[i] = append(c.lists[i], rd.text())
+			}
+		}
+	})
+	return c.lists[code]
 }

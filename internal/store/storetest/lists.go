@@ -309,3 +309,87 @@ func (w world) aggregate() query.Aggregate {
 	}
 	return a
 }
+
+// tracesPagesWhileWriting: a walk sees each row that was there throughout
+// exactly once, whatever is written, changed and deleted beside it.
+func tracesPagesWhileWriting(t *testing.T, s *subject) {
+	at := func(i int) domain.Time { return domain.At(int64(i) * 1e9) }
+	put := func(id string, when domain.Time) {
+		p := domain.ObservationPatch{Stamp: domain.Stamp{Time: when.Nanos(), Op: domain.Replace}, Said: domain.AllObservationFields}
+		p.Value = domain.Observation{TraceID: id, ID: "o-" + id, Start: when, Name: "n"}
+		domain.SealObservation(&p)
+		s.append(store.Batch{Project: "p", Observations: []domain.ObservationPatch{p}})
+	}
+	const n = 120
+	for i := range n {
+		put(fmt.Sprintf("kept-%03d", i), at(1000+i))
+	}
+	s.engine.Settle(t, s.Traces)
+	for _, v := range []query.View{query.Traces, query.Observations} {
+		l := query.List{View: v, Limit: 7}
+		var seen []string
+		for page := 0; ; page++ {
+			got, err := s.List(t.Context(), "p", l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range got.Rows {
+				if id := r.Trace.ID; strings.HasPrefix(id, "kept") {
+					seen = append(seen, id)
+				}
+			}
+			put(fmt.Sprintf("newer-%s-%d", v, page), at(5000+page))
+			put(fmt.Sprintf("between-%s-%d", v, page), at(1000+(page*31)%n))
+			if page%3 == 2 {
+				if err := s.DeleteTraces(t.Context(), "p", []string{fmt.Sprintf("between-%s-%d", v, page-1)}); err != nil {
+					t.Fatal(err)
+				}
+				s.engine.Settle(t, s.Traces)
+			}
+			if got.Next == "" {
+				break
+			}
+			l.After = got.Next
+		}
+		var want []string
+		for i := range n {
+			want = append(want, fmt.Sprintf("kept-%03d", n-1-i))
+		}
+		if diff := cmp.Diff(want, seen); diff != "" {
+			t.Errorf("%s (-once each, newest first +seen):\n%s", v, diff)
+		}
+	}
+}
+
+// tracesListsAfterDelete: what was deleted is in no list, facet or sum, and a
+// late write makes it anew.
+func tracesListsAfterDelete(t *testing.T, s *subject) {
+	patch := func(trace, id, name string, when int64) {
+		p := domain.ObservationPatch{Stamp: domain.Stamp{Time: when, Op: domain.Replace}, Said: domain.AllObservationFields}
+		p.Value = domain.Observation{TraceID: trace, ID: id, Start: domain.At(when), Name: name}
+		domain.SealObservation(&p)
+		s.append(store.Batch{Project: "p", Observations: []domain.ObservationPatch{p}})
+	}
+	patch("gone", "g1", "secret", 1)
+	patch("stays", "s1", "public", 2)
+	s.engine.Settle(t, s.Traces)
+	if err := s.DeleteTraces(t.Context(), "p", []string{"gone"}); err != nil {
+		t.Fatal(err)
+	}
+	check := func(want ...string) {
+		t.Helper()
+		s.everyState(func(state string) {
+			ids, total := walk(t, s, query.List{View: query.Observations}, 10)
+			if diff := cmp.Diff(want, ids); diff != "" || total != int64(len(want)) {
+				t.Errorf("%s: %d in all (-want +got):\n%s", state, total, diff)
+			}
+			values, err := s.Facet(t.Context(), "p", query.Facet{View: query.Observations, Ref: query.Ref{Column: query.ColName}})
+			if err != nil || len(values) != len(want) {
+				t.Errorf("%s: the names are %v, %v", state, values, err)
+			}
+		})
+	}
+	check("stays/s1")
+	patch("gone", "g2", "late", 3)
+	check("gone/g2", "stays/s1")
+}

@@ -54,6 +54,8 @@ func RunTraces(t *testing.T, e Engine) {
 		{"Property", tracesProperty},
 		{"ListsProperty", tracesListsProperty},
 		{"AggregatesProperty", tracesAggregatesProperty},
+		{"PagesWhileWriting", tracesPagesWhileWriting},
+		{"ListsAfterDelete", tracesListsAfterDelete},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -1,0 +1,407 @@
+package query
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/clewhq/clew/internal/domain"
+)
+
+// Cell is what is kept of one series in one group.
+type Cell struct {
+	N          int64
+	Sum        int64
+	FloatSum   float64
+	Min, Max   int64
+	FMin, FMax float64
+	Sketch     *Sketch
+	Unique     *Unique
+}
+
+// Cells is a group that is being summed up.
+type Cells struct {
+	Rows   int64
+	Series []Cell
+}
+
+// AddInt counts a stored integer in.
+func (c *Cell) AddInt(s *Series, v int64) {
+	if c.N == 0 || v < c.Min {
+		c.Min = v
+	}
+	if c.N == 0 || v > c.Max {
+		c.Max = v
+	}
+	c.N++
+	c.Sum += v
+	if s.Sketch {
+		if c.Sketch == nil {
+			c.Sketch = &Sketch{}
+		}
+		c.Sketch.Add(float64(v))
+	}
+}
+
+// AddFloat counts a double in.
+func (c *Cell) AddFloat(s *Series, v float64) {
+	if c.N == 0 || v < c.FMin {
+		c.FMin = v
+	}
+	if c.N == 0 || v > c.FMax {
+		c.FMax = v
+	}
+	c.N++
+	c.FloatSum += v
+	if s.Sketch {
+		if c.Sketch == nil {
+			c.Sketch = &Sketch{}
+		}
+		c.Sketch.Add(v)
+	}
+}
+
+// AddText counts a text in.
+func (c *Cell) AddText(s *Series, v string) {
+	c.N++
+	if s.Unique {
+		if c.Unique == nil {
+			c.Unique = &Unique{}
+		}
+		c.Unique.Add(v)
+	}
+}
+
+func (c *Cell) merge(o *Cell) {
+	if o.N == 0 {
+		return
+	}
+	if c.N == 0 {
+		c.Min, c.Max, c.FMin, c.FMax = o.Min, o.Max, o.FMin, o.FMax
+	}
+	c.Min, c.Max = min(c.Min, o.Min), max(c.Max, o.Max)
+	c.FMin, c.FMax = min(c.FMin, o.FMin), max(c.FMax, o.FMax)
+	c.N += o.N
+	c.Sum += o.Sum
+	c.FloatSum += o.FloatSum
+	if o.Sketch != nil {
+		if c.Sketch == nil {
+			c.Sketch = &Sketch{}
+		}
+		c.Sketch.Merge(o.Sketch)
+	}
+	if o.Unique != nil {
+		if c.Unique == nil {
+			c.Unique = &Unique{}
+		}
+		c.Unique.Merge(o.Unique)
+	}
+}
+
+// Totals is the groups of a Prepared aggregate, by interval and dimensions.
+type Totals struct {
+	p      *Prepared
+	groups map[string]*Cells
+}
+
+// NewTotals begins to sum up.
+func (p *Prepared) NewTotals() *Totals { return &Totals{p: p, groups: map[string]*Cells{}} }
+
+// GroupKey names a group: its interval and the texts of its dimensions; ok[i]
+// is false where dims[i] is missing.
+func GroupKey(buf []byte, interval int, dims []string, ok []bool) []byte {
+	buf = append(buf[:0], byte(interval>>16), byte(interval>>8), byte(interval))
+	for i, d := range dims {
+		if !ok[i] {
+			buf = append(buf, 0)
+			continue
+		}
+		n := len(d)
+		buf = append(buf, 1, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+		buf = append(buf, d...)
+	}
+	return buf
+}
+
+// Group finds a group, or makes it. It fails beyond MaxGroups.
+func (t *Totals) Group(key []byte) (*Cells, error) {
+	if g := t.groups[string(key)]; g != nil {
+		return g, nil
+	}
+	if len(t.groups) >= MaxGroups {
+		return nil, &domain.Error{Code: domain.Invalid, Field: "by", Msg: fmt.Sprintf("more than %d groups: group by a column with fewer values", MaxGroups)}
+	}
+	g := &Cells{Series: make([]Cell, len(t.p.Series))}
+	t.groups[string(key)] = g
+	return g, nil
+}
+
+// Merge counts in the groups of another one.
+func (t *Totals) Merge(o *Totals) error {
+	for key, from := range o.groups {
+		to, err := t.Group([]byte(key))
+		if err != nil {
+			return err
+		}
+		to.Rows += from.Rows
+		for i := range from.Series {
+			to.Series[i].merge(&from.Series[i])
+		}
+	}
+	return nil
+}
+
+// Add counts a row in.
+func (t *Totals) Add(r Row) error {
+	at, _ := r.Int(ColStart)
+	dims, ok := make([]string, len(t.p.By)), make([]bool, len(t.p.By))
+	return t.addDims(r, t.p.Interval(at), dims, ok, 0)
+}
+
+func (t *Totals) addDims(r Row, interval int, dims []string, ok []bool, i int) error {
+	if i < len(dims) {
+		d := t.p.By[i]
+		for _, one := range DimTexts(t.p.View, d, r) {
+			dims[i], ok[i] = one.Text, !one.Missing
+			if err := t.addDims(r, interval, dims, ok, i+1); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	g, err := t.Group(GroupKey(nil, interval, dims, ok))
+	if err != nil {
+		return err
+	}
+	g.Rows++
+	for j := range t.p.Series {
+		g.Series[j].AddRow(&t.p.Series[j], r)
+	}
+	return nil
+}
+
+// AddRow counts a row's value in, if it has one.
+func (c *Cell) AddRow(s *Series, r Row) {
+	col := s.Ref.Column
+	switch {
+	case s.Kind == FloatKind:
+		if v, ok := r.Float(col); ok {
+			c.AddFloat(s, v)
+		}
+	case s.Kind.Keyed():
+		if v, ok := r.Count(col, s.Ref.Key); ok {
+			c.AddInt(s, v)
+		}
+	case s.Kind.stored():
+		if v, ok := r.Int(col); ok {
+			c.AddInt(s, v)
+		}
+	case s.Kind == ListKind:
+		if v := r.List(col); len(v) > 0 {
+			c.AddText(s, strings.Join(v, "\x00"))
+		}
+	default:
+		if v, ok := r.Text(col); ok {
+			c.AddText(s, v)
+		}
+	}
+}
+
+// DimTexts is the values of a dimension in a row: one, or several of a list
+// that is taken apart.
+func DimTexts(v View, d Dim, r Row) []SortValue {
+	col, _ := ColumnOf(v, d.Ref.Column)
+	switch {
+	case col.Kind == ListKind:
+		list := r.List(d.Ref.Column)
+		if !d.Explode {
+			return []SortValue{{Text: ListText(list), Missing: len(list) == 0}}
+		}
+		if len(list) == 0 {
+			return []SortValue{{Missing: true}}
+		}
+		var out []SortValue
+		for _, s := range list {
+			out = append(out, SortValue{Text: s})
+		}
+		return out
+	case col.Kind.stored():
+		n, ok := r.Int(d.Ref.Column)
+		return []SortValue{{Text: IntText(col.Kind, n), Missing: !ok}}
+	}
+	s, ok := r.Text(d.Ref.Column)
+	return []SortValue{{Text: s, Missing: !ok}}
+}
+
+// ListText is a list as a dimension shows it.
+func ListText(list []string) string { return strings.Join(list, ",") }
+
+// IntText is a stored integer as a dimension shows it.
+func IntText(k Kind, n int64) string {
+	switch k {
+	case BoolKind:
+		if n != 0 {
+			return "true"
+		}
+		return "false"
+	case TimeKind:
+		return time.Unix(0, n).UTC().Format(time.RFC3339Nano)
+	}
+	return DecimalOf(n, k.scale()).String()
+}
+
+// Result is the groups in order, cut at the limit.
+func (t *Totals) Result() *Result {
+	p := t.p
+	out := &Result{Grain: p.grain}
+	for key, g := range t.groups {
+		out.Groups = append(out.Groups, p.group(key, g))
+	}
+	if p.Fill && len(p.Order) == 0 && len(p.edges) > 1 {
+		out.Groups = p.fill(out.Groups)
+	}
+	slices.SortFunc(out.Groups, p.compare)
+	if len(out.Groups) > p.Limit {
+		out.Groups, out.More = out.Groups[:p.Limit], true
+	}
+	return out
+}
+
+func (p *Prepared) group(key string, g *Cells) Group {
+	interval := int(key[0])<<16 | int(key[1])<<8 | int(key[2])
+	out := Group{}
+	if len(p.edges) > 1 {
+		out.Time = p.edges[min(interval, len(p.edges)-1)]
+	}
+	for rest := key[3:]; len(rest) > 0; {
+		if rest[0] == 0 {
+			out.Dims, rest = append(out.Dims, SortValue{Missing: true}), rest[1:]
+			continue
+		}
+		n := int(rest[1])<<24 | int(rest[2])<<16 | int(rest[3])<<8 | int(rest[4])
+		out.Dims, rest = append(out.Dims, SortValue{Text: rest[5 : 5+n]}), rest[5+n:]
+	}
+	for _, m := range p.Measures {
+		out.Values = append(out.Values, p.number(m, g))
+	}
+	return out
+}
+
+func (p *Prepared) number(m Measure, g *Cells) Number {
+	i := p.SeriesOf(m)
+	if m.Ref == (Ref{}) || i < 0 {
+		return Number{Exact: true, Int: g.Rows}
+	}
+	c, float := &g.Series[i], p.Series[i].Kind == FloatKind
+	whole := func(n int64) Number { return Number{Exact: true, Int: n, Missing: c.N == 0} }
+	real := func(f float64) Number { return Number{Float: f, Missing: c.N == 0} }
+	switch m.Agg {
+	case Count:
+		return Number{Exact: true, Int: c.N}
+	case Uniq:
+		if c.Unique == nil {
+			return Number{Exact: true}
+		}
+		return Number{Exact: true, Int: c.Unique.Count()}
+	case Sum:
+		if float {
+			return Number{Float: c.FloatSum}
+		}
+		return Number{Exact: true, Int: c.Sum}
+	case Avg:
+		if float {
+			return real(c.FloatSum / float64(max(1, c.N)))
+		}
+		return real(float64(c.Sum) / float64(max(1, c.N)))
+	case Min:
+		if float {
+			return real(c.FMin)
+		}
+		return whole(c.Min)
+	case Max:
+		if float {
+			return real(c.FMax)
+		}
+		return whole(c.Max)
+	case Hist:
+		if c.Sketch == nil {
+			return Number{Missing: true}
+		}
+		return Number{Bins: c.Sketch.Histogram(p.Bins)}
+	}
+	if c.Sketch == nil {
+		return Number{Missing: true}
+	}
+	v, ok := c.Sketch.Quantile(quantiles[m.Agg])
+	return Number{Float: v, Missing: !ok}
+}
+
+// fill adds the intervals without rows, for each combination of dimensions.
+func (p *Prepared) fill(groups []Group) []Group {
+	type combination struct {
+		dims []SortValue
+		has  map[int64]bool
+	}
+	seen := map[string]*combination{}
+	if len(p.By) == 0 {
+		seen[""] = &combination{has: map[int64]bool{}}
+	}
+	for _, g := range groups {
+		key := fmt.Sprint(g.Dims)
+		if len(p.By) == 0 {
+			key = ""
+		}
+		if seen[key] == nil {
+			seen[key] = &combination{g.Dims, map[int64]bool{}}
+		}
+		seen[key].has[g.Time] = true
+	}
+	empty := &Cells{Series: make([]Cell, len(p.Series))}
+	var values []Number
+	for _, m := range p.Measures {
+		values = append(values, p.number(m, empty))
+	}
+	for _, c := range seen {
+		for _, at := range p.edges[:len(p.edges)-1] {
+			if !c.has[at] && len(groups) < maxAggRows {
+				groups = append(groups, Group{Time: at, Dims: c.dims, Values: values})
+			}
+		}
+	}
+	return groups
+}
+
+// compare orders groups as asked, then by time and dimensions.
+func (p *Prepared) compare(a, b Group) int {
+	for _, o := range p.Order {
+		c := 0
+		switch {
+		case o.Measure >= 0 && o.Measure < len(a.Values):
+			c = compareNumbers(a.Values[o.Measure], b.Values[o.Measure], o.Desc)
+		case o.Dim >= 0 && o.Dim < len(a.Dims):
+			c = Key{Desc: o.Desc}.Compare(a.Dims[o.Dim], b.Dims[o.Dim])
+		default:
+			if c = cmp.Compare(a.Time, b.Time); o.Desc {
+				c = -c
+			}
+		}
+		if c != 0 {
+			return c
+		}
+	}
+	if c := cmp.Compare(a.Time, b.Time); c != 0 {
+		return c
+	}
+	for i := range a.Dims {
+		if c := (Key{}).Compare(a.Dims[i], b.Dims[i]); c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+func compareNumbers(a, b Number, desc bool) int {
+	return Key{Desc: desc}.Compare(SortValue{Missing: a.Missing, Int: a.Int, Float: a.Float}, SortValue{Missing: b.Missing, Int: b.Int, Float: b.Float})
+}

@@ -1,0 +1,383 @@
+package local
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// indexSome moves fresh rows into a segment, or puts a segment right that holds
+// many stale ones, and reports whether there may be more to do.
+func (s *Store) indexSome(ctx context.Context, all bool) (more bool, err error) {
+	if err := s.loadForIndex(ctx); err != nil {
+		return false, err
+	}
+	s.index.mu.RLock()
+	chosen := s.index.choose(s.opts.Now().UnixNano(), all)
+	worst := s.index.worst(all, false)
+	s.index.mu.RUnlock()
+	switch {
+	case len(chosen) > 0:
+		return true, s.putSegment(ctx, nil, chosen)
+	case worst != nil:
+		return true, s.renewSegment(ctx, worst)
+	}
+	return false, nil
+}
+
+// loadForIndex reads what is unread. After a crash, or of a folder that has no
+// segments yet, that may be far too much for the memory: then what goes first
+// is put into segments right away.
+func (s *Store) loadForIndex(ctx context.Context) error {
+	for {
+		s.index.mu.RLock()
+		var tids []int64
+		if len(s.index.unread) > 2*segmentRows {
+			for tid := range s.index.unread {
+				if tid > s.index.upTo {
+					tids = append(tids, tid)
+				}
+			}
+		}
+		s.index.mu.RUnlock()
+		if len(tids) == 0 {
+			return s.loadFresh(ctx)
+		}
+		slices.Sort(tids)
+		if err := s.segmentUnread(ctx, tids); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Store) segmentUnread(ctx context.Context, tids []int64) error {
+	var chosen []*freshEntry
+	rows := 0
+	err := s.reads.read(ctx, func(c *sqlConn) error {
+		seq, err := c.integer("SELECT max(seq) FROM changes")
+		if err != nil {
+			return err
+		}
+		for _, tid := range tids {
+			n, err := s.readNarrow(c, tid)
+			if err != nil {
+				return err
+			}
+			if n == nil {
+				continue
+			}
+			chosen = append(chosen, &freshEntry{n, seq})
+			if rows += len(n.observations) + 1; rows >= segmentRows {
+				return nil
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.putSegment(ctx, nil, chosen)
+}
+
+// choose is the entries of the next segment, none where it is too early.
+func (x *index) choose(now int64, all bool) []*freshEntry {
+	if !all && x.rows < segmentRows {
+		return nil
+	}
+	var tids []int64
+	for tid, e := range x.entries {
+		if tid > x.upTo {
+			if e.n == nil {
+				return nil
+			}
+			tids = append(tids, tid)
+		}
+	}
+	slices.Sort(tids)
+	var out []*freshEntry
+	rows := 0
+	for _, tid := range tids {
+		e := x.entries[tid]
+		if !all && x.rows < maxFreshRows && !e.n.settled(now) {
+			break
+		}
+		out = append(out, e)
+		if rows += len(e.n.observations) + 1; rows >= segmentRows {
+			return out
+		}
+	}
+	if all {
+		return out
+	}
+	return nil
+}
+
+// settled reports whether a trace is ready for a segment: quiet, and sealed,
+// which makes its metadata known. One that the sealing passed over, as after a
+// restart, is ready after a while all the same.
+func (n *narrow) settled(now int64) bool {
+	quiet := now - n.changed
+	return quiet >= segmentQuiet && (n.pairsKnown || n.unpaired) || quiet >= 10*segmentQuiet
+}
+
+// worst is a segment that holds so many stale rows that it is worth writing
+// anew, nil where there is none. Rows that were deleted have to go at once.
+func (x *index) worst(all, goneOnly bool) *segment {
+	stale := map[*segment]int{}
+	for tid, e := range x.entries {
+		seg := x.segmentOf(tid)
+		if seg == nil {
+			continue
+		}
+		stale[seg]++
+		if all || e.n == nil && !x.unread[tid] || !goneOnly && stale[seg]*20 >= seg.traces {
+			return seg
+		}
+	}
+	return nil
+}
+
+// eraseSegments writes the segments anew that hold deleted traces.
+func (s *Store) eraseSegments(ctx context.Context) error {
+	for {
+		s.index.mu.RLock()
+		seg := s.index.worst(false, true)
+		s.index.mu.RUnlock()
+		if seg == nil {
+			return nil
+		}
+		if err := s.renewSegment(ctx, seg); err != nil {
+			return err
+		}
+	}
+}
+
+// segmentOf is the segment whose range a trace lies in, nil for none.
+func (x *index) segmentOf(tid int64) *segment {
+	i, _ := slices.BinarySearchFunc(x.segments, tid, func(s *segment, tid int64) int { return cmp.Compare(s.tidMax, tid) })
+	if i == len(x.segments) || tid < x.segments[i].tidMin {
+		return nil
+	}
+	return x.segments[i]
+}
+
+// renewSegment writes a segment anew with its traces as they are now.
+func (s *Store) renewSegment(ctx context.Context, seg *segment) error {
+	var chosen []*freshEntry
+	err := s.reads.read(ctx, func(c *sqlConn) error {
+		seq, err := c.integer("SELECT max(seq) FROM changes")
+		if err != nil {
+			return err
+		}
+		var tids []int64
+		if err := c.rows("SELECT tid FROM traces WHERE tid BETWEEN ? AND ?", func(r row) error {
+			tids = append(tids, r.int(0))
+			return nil
+		}, seg.tidMin, seg.tidMax); err != nil {
+			return err
+		}
+		pairs, err := s.pairsOf(ctx, c, seg)
+		if err != nil {
+			return err
+		}
+		for _, tid := range tids {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			n, err := s.readNarrow(c, tid)
+			if err != nil {
+				return err
+			}
+			if n != nil {
+				s.keepPairs(n, pairs)
+				chosen = append(chosen, &freshEntry{n, seq})
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.putSegment(ctx, seg, chosen)
+}
+
+// pairsOf is the metadata pairs that a segment knows of its traces.
+func (s *Store) pairsOf(ctx context.Context, c *sqlConn, seg *segment) (map[int64][]uint64, error) {
+	o := &openSegment{segment: seg, x: &lookup{s: s, ctx: ctx, c: c}}
+	out := map[int64][]uint64{}
+	col := o.named(pairsColumn)
+	for i := range seg.traces {
+		words, ok := col.string(i)
+		if !ok {
+			continue
+		}
+		pairs := make([]uint64, 0, len(words)/8)
+		for b := []byte(words); len(b) >= 8; b = b[8:] {
+			pairs = append(pairs, binary.LittleEndian.Uint64(b))
+		}
+		out[o.tid(i)] = pairs
+	}
+	return out, o.err
+}
+
+// keepPairs gives a trace the metadata pairs that are known of it.
+func (s *Store) keepPairs(n *narrow, old map[int64][]uint64) {
+	s.index.mu.RLock()
+	defer s.index.mu.RUnlock()
+	if e := s.index.entries[n.tid]; e != nil {
+		if e.n != nil && e.n.pairsKnown {
+			n.pairs, n.pairsKnown = e.n.pairs, true
+		}
+		return
+	}
+	n.pairs, n.pairsKnown = old[n.tid]
+}
+
+// putSegment writes the chosen traces as a segment, in place of another one or
+// behind the last. What changed since it was chosen becomes stale at once.
+func (s *Store) putSegment(ctx context.Context, old *segment, chosen []*freshEntry) error {
+	w := newSegmentWriter()
+	x := s.newLookup(ctx, 0)
+	for _, e := range chosen {
+		n, err := x.withPairs(e.n)
+		if err != nil {
+			return err
+		}
+		w.add(n)
+	}
+	blobs := w.encoded()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.db == nil {
+		return errClosed()
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	seg := new(segment)
+	*seg = w.seg // the writer's memory must not live on with it
+	if old != nil {
+		seg.tidMin, seg.tidMax = old.tidMin, old.tidMax
+	}
+	var changed []int64 // since it was chosen
+	err := s.tx(func() error {
+		var err error
+		if old != nil {
+			if err := dropSegment(s.db, old.sid); err != nil {
+				return err
+			}
+		}
+		if _, err := s.db.exec("DELETE FROM stale WHERE tid BETWEEN ? AND ?", seg.tidMin, seg.tidMax); err != nil {
+			return err
+		}
+		changed = s.index.changedSince(seg, chosen)
+		for _, tid := range changed {
+			if _, err := s.db.exec("INSERT INTO stale (tid) VALUES (?)", tid); err != nil {
+				return err
+			}
+		}
+		if len(chosen) == 0 {
+			return nil
+		}
+		seg.sid, err = insertSegment(s.db, seg, blobs)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("write a segment: %w", err)
+	}
+	s.walDirty, s.untidy = true, true
+	s.index.replace(old, seg, chosen, changed)
+	if old != nil {
+		s.columns.forget(old.sid)
+	}
+	return nil
+}
+
+func insertSegment(db *sqlConn, seg *segment, blobs map[string][]byte) (sid int64, err error) {
+	if sid, err = db.integer("SELECT max(sid) FROM segments"); err != nil {
+		return 0, err
+	}
+	sid++
+	var projects []byte
+	for _, pid := range slices.Sorted(maps.Keys(seg.projects)) {
+		n := seg.projects[pid]
+		projects = binary.AppendUvarint(projects, uint64(pid))
+		projects = binary.AppendUvarint(binary.AppendUvarint(projects, uint64(n[0])), uint64(n[1]))
+	}
+	if _, err := db.exec("INSERT INTO segments (sid, tid_min, tid_max, traces, observations, t_min, t_max, o_min, o_max, projects) VALUES (?,?,?,?,?,?,?,?,?,?)",
+		sid, seg.tidMin, seg.tidMax, int64(seg.traces), int64(seg.observations), seg.tMin, seg.tMax, seg.oMin, seg.oMax, projects); err != nil {
+		return 0, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(blobs)) {
+		if _, err := db.exec("INSERT INTO columns (sid, name, data) VALUES (?,?,?)", sid, name, blobs[name]); err != nil {
+			return 0, err
+		}
+	}
+	return sid, nil
+}
+
+func dropSegment(db *sqlConn, sid int64) error {
+	if _, err := db.exec("DELETE FROM columns WHERE sid = ?", sid); err != nil {
+		return err
+	}
+	_, err := db.exec("DELETE FROM segments WHERE sid = ?", sid)
+	return err
+}
+
+// changedSince is which traces of a segment's range are not, or no longer, as
+// they were chosen.
+func (x *index) changedSince(seg *segment, chosen []*freshEntry) []int64 {
+	as := make(map[int64]int64, len(chosen))
+	var out []int64
+	for _, e := range chosen {
+		as[e.n.tid] = e.seq
+		if x.entries[e.n.tid] == nil && e.n.tid > x.upTo {
+			out = append(out, e.n.tid) // deleted
+		}
+	}
+	for tid, e := range x.entries {
+		if tid < seg.tidMin || tid > seg.tidMax {
+			continue
+		}
+		if seq, found := as[tid]; found && e.seq > seq || !found && (e.n != nil || x.unread[tid]) {
+			out = append(out, tid)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// replace puts a segment in the place of another one or at the end, and lets go
+// of the entries that it holds.
+func (x *index) replace(old, seg *segment, chosen []*freshEntry, changed []int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	segments := make([]*segment, 0, len(x.segments)+1)
+	for _, s := range x.segments {
+		if s != old {
+			segments = append(segments, s)
+		}
+	}
+	if len(chosen) > 0 {
+		segments = append(segments, seg)
+	}
+	slices.SortFunc(segments, func(a, b *segment) int { return int(a.tidMin - b.tidMin) })
+	x.segments = segments
+	x.upTo = max(x.upTo, seg.tidMax)
+	for _, tid := range changed {
+		if x.entries[tid] == nil {
+			x.entries[tid] = &freshEntry{} // gone
+		}
+	}
+	for tid := range x.entries {
+		if tid < seg.tidMin || tid > seg.tidMax {
+			continue
+		}
+		if _, still := slices.BinarySearch(changed, tid); !still {
+			x.set(tid, nil)
+		}
+	}
+}
