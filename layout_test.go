@@ -21,12 +21,13 @@ const module = "github.com/clewhq/clew/"
 // every package below.
 var mayImport = map[string][]string{
 	"internal/query":           {"internal/domain"},
+	"internal/query/querytest": {"internal/domain", "internal/query"},
 	"internal/pricing":         {"internal/domain"},
 	"internal/message":         {"internal/domain"},
 	"internal/blob":            {"internal/domain"},
 	"internal/httpio":          {"internal/domain"},
 	"internal/store":           {"internal/domain", "internal/query"},
-	"internal/store/storetest": {"internal/domain", "internal/query", "internal/store"},
+	"internal/store/storetest": {"internal/domain", "internal/query", "internal/query/querytest", "internal/store"},
 	"internal/store/local":     {"internal/domain", "internal/query", "internal/store", "internal/store/local/body"},
 	"internal/ingest":          {"internal/domain", "internal/pricing", "internal/message", "internal/blob", "internal/store"},
 	"internal/catalog":         {"internal/domain", "internal/pricing", "internal/store"},

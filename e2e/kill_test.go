@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -91,6 +92,7 @@ func TestKill(t *testing.T) {
 		s = harness.Start(t, dir)
 		verify(t, s, acks, round)
 		if round%5 == 4 {
+			listed(t, s, acks, round)
 			s.Stop()
 			if out, err := check(t, dir); err != nil {
 				t.Fatalf("round %d: check: %v\n%s", round, err, out)
@@ -127,5 +129,35 @@ func verify(t *testing.T, s *harness.Server, acks *acknowledged, round int) {
 	}
 	if seen == 0 {
 		t.Errorf("round %d: nothing was acknowledged", round)
+	}
+}
+
+// listed walks all traces by page: each that was ever answered is there once.
+func listed(t *testing.T, s *harness.Server, acks *acknowledged, round int) {
+	t.Helper()
+	seen := map[string]int{}
+	for page := 1; ; page++ {
+		status, _, body := s.Do("GET", fmt.Sprintf("/api/public/traces?fields=core&limit=100&page=%d", page), nil, nil)
+		var list struct {
+			Data []struct{ ID string }
+			Meta struct{ TotalItems, TotalPages int }
+		}
+		if err := json.Unmarshal(body, &list); err != nil || status != 200 {
+			t.Fatalf("round %d: page %d: %d, %v", round, page, status, err)
+		}
+		for _, one := range list.Data {
+			seen[one.ID]++
+		}
+		if page >= list.Meta.TotalPages {
+			if len(seen) != list.Meta.TotalItems {
+				t.Errorf("round %d: %d traces listed, the total says %d", round, len(seen), list.Meta.TotalItems)
+			}
+			break
+		}
+	}
+	for trace := range acks.traces {
+		if seen[trace] != 1 {
+			t.Errorf("round %d: trace %s is listed %d times", round, trace, seen[trace])
+		}
 	}
 }

@@ -32,3 +32,32 @@ func (s *Store) Pragmas(t *testing.T) (out []string) {
 
 // SortObservations is what a read sorts observations with.
 var SortObservations = sortObservations
+
+// ForgetFilters makes every block one of a release that wrote no search filters.
+func (s *Store) ForgetFilters(t *testing.T) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := s.db.exec("UPDATE blocks SET search = 0"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// WithoutFilters is how many blocks have no search filter.
+func (s *Store) WithoutFilters(t *testing.T) (n int64) {
+	t.Helper()
+	err := s.reads.read(context.Background(), func(c *sqlConn) (err error) {
+		n, err = c.integer("SELECT count(*) FROM blocks WHERE NOT search")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// Segments is how many segments there are, and how many traces they hold wrongly.
+func (s *Store) Segments() (segments, stale int) {
+	snap := s.index.snapshot()
+	return len(snap.segments), len(snap.stale)
+}

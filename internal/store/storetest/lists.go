@@ -14,6 +14,7 @@ import (
 
 	"github.com/clewhq/clew/internal/domain"
 	"github.com/clewhq/clew/internal/query"
+	"github.com/clewhq/clew/internal/query/querytest"
 	"github.com/clewhq/clew/internal/store"
 )
 
@@ -41,7 +42,7 @@ func (w world) value(c query.Column) query.Value {
 		}
 		return query.Str(strconv.Itoa(w.IntN(9)))
 	}
-	return query.Str(w.pick("n1", "n2", "s1", "s2", "u1", "u2", "t1", "t2", "t1-a", "t2-b", "prod", "default", "a", "b", "m1", "v1", "p", "text", "n", "1", "zzz", "batch", "c1"))
+	return query.Str(w.pick("n1", "n2", "s1", "s2", "u1", "u2", "t1", "t2", "t1-a", "t2-b", "prod", "default", "a", "b", "m1", "v1", "p", "text", "n", "1", "zzz", "batch", "c1", "'; DROP TABLE traces; --", "a\x00b", `"\`, "/* */", "%_"))
 }
 
 // leaf is a random condition that Check accepts.
@@ -68,7 +69,7 @@ func (w world) maybeLeaf(v query.View, depth int) query.Filter {
 	c := columns[w.IntN(len(columns))]
 	ref := query.Ref{Column: c.Col}
 	if c.Kind.Keyed() {
-		ref.Key = w.pick("x", "y", "n", "x.a", "n.a", "n.b", "n1", "n2", "input", "output", "total")
+		ref.Key = w.pick("x", "y", "n", "x.a", "n.a", "n.b", "n1", "n2", "input", "output", "total", `k'"--`, strings.Repeat("k", 400))
 	}
 	if c.Col == query.ColIngested || c.Col == query.ColUpdated {
 		return nil // when things arrived is not the same in two engines
@@ -392,4 +393,63 @@ func tracesListsAfterDelete(t *testing.T, s *subject) {
 	check("stays/s1")
 	patch("gone", "g2", "late", 3)
 	check("gone/g2", "stays/s1")
+}
+
+// scripted answers the scripts of package query from a store.
+type scripted struct{ *subject }
+
+// Load implements querytest.Engine.
+func (s scripted) Load(t *testing.T, v query.View, rows []querytest.Row) {
+	b := store.Batch{Project: "p"}
+	for i := range rows {
+		traces, observations, scores := rows[i].Patches(t, v)
+		b.Traces, b.Observations, b.Scores = append(b.Traces, traces...), append(b.Observations, observations...), append(b.Scores, scores...)
+	}
+	s.append(b)
+}
+
+// Match implements querytest.Engine: at once, settled, and after a restart the
+// answer is the same.
+func (s scripted) Match(t *testing.T, v query.View, f query.Filter, b query.Bind, keys []query.Key) (ids []string) {
+	page, err := s.List(t.Context(), "p", query.List{View: v, Filter: f, Bind: b, Order: keys, Limit: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range page.Rows {
+		if r.Observation != nil {
+			ids = append(ids, r.Observation.ID)
+		} else {
+			ids = append(ids, r.Trace.ID)
+		}
+	}
+	return ids
+}
+
+// tracesScripts: the engine answers the scripts of package query as its matcher
+// does, from what was just written and from what is settled.
+func tracesScripts(t *testing.T, s *subject) {
+	base := s.name
+	n := 0
+	for _, settled := range []bool{false, true} {
+		querytest.Run(t, "../../query/testdata", func(t *testing.T) querytest.Engine {
+			n++
+			one := &subject{t: t, engine: s.engine, name: fmt.Sprint(base, "-", n)}
+			one.open(querytest.Derive)
+			t.Cleanup(func() { one.Close() })
+			if settled {
+				return settling{scripted{one}}
+			}
+			return scripted{one}
+		})
+	}
+}
+
+// settling is scripted after the engine's own work and a restart.
+type settling struct{ scripted }
+
+// Load implements querytest.Engine.
+func (s settling) Load(t *testing.T, v query.View, rows []querytest.Row) {
+	s.scripted.Load(t, v, rows)
+	s.engine.Settle(t, s.Traces)
+	s.reopen()
 }

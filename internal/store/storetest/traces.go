@@ -54,6 +54,7 @@ func RunTraces(t *testing.T, e Engine) {
 		{"Property", tracesProperty},
 		{"ListsProperty", tracesListsProperty},
 		{"AggregatesProperty", tracesAggregatesProperty},
+		{"Scripts", tracesScripts},
 		{"PagesWhileWriting", tracesPagesWhileWriting},
 		{"ListsAfterDelete", tracesListsAfterDelete},
 	} {

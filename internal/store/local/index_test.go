@@ -1,0 +1,145 @@
+package local_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/clewhq/clew/internal/domain"
+	"github.com/clewhq/clew/internal/query"
+	"github.com/clewhq/clew/internal/store"
+	"github.com/clewhq/clew/internal/store/local"
+)
+
+func said(trace, id, name, input string) domain.ObservationPatch {
+	p := domain.ObservationPatch{Stamp: domain.Stamp{Time: 1, Op: domain.Replace}, Said: domain.AllObservationFields}
+	p.Value = domain.Observation{TraceID: trace, ID: id, Start: domain.At(int64(len(id))), Name: name}
+	p.Content[domain.Input] = domain.TextBody(input)
+	p.Parts = p.Parts.With(domain.Input)
+	domain.SealObservation(&p)
+	return p
+}
+
+func found(t *testing.T, s *local.Store, f query.Filter) (ids []string) {
+	t.Helper()
+	page, err := s.List(t.Context(), "p", query.List{View: query.Observations, Filter: f, Limit: 100, Total: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if page.Total != int64(len(page.Rows)) {
+		t.Errorf("%d rows, %d in all", len(page.Rows), page.Total)
+	}
+	for _, r := range page.Rows {
+		ids = append(ids, r.Observation.ID)
+	}
+	return ids
+}
+
+// Blocks without a search filter are searched all the same, and get one when
+// nobody writes.
+func TestBlocksWithoutFilters(t *testing.T) {
+	s, err := local.Open(t.Context(), t.TempDir(), local.Options{SealAfter: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for i := range 30 {
+		text := "nothing of note"
+		if i == 17 {
+			text = "a zyzzyva, 鲲鹏"
+		}
+		if err := s.Append(t.Context(), []store.Batch{{Project: "p", Observations: []domain.ObservationPatch{said(fmt.Sprint("t", i), fmt.Sprint("o", i), "n", text)}}})[0]; err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Maintain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(state string) {
+		t.Helper()
+		for _, word := range []string{"zyzzyva", "鲲鹏"} {
+			if ids := found(t, s, query.Text{Query: word}); len(ids) != 1 || ids[0] != "o17" {
+				t.Errorf("%s: %s is found in %v", state, word, ids)
+			}
+		}
+		if ids := found(t, s, query.Text{Query: "absent"}); len(ids) != 0 {
+			t.Errorf("%s: absent is found in %v", state, ids)
+		}
+	}
+	check("with filters")
+	s.ForgetFilters(t)
+	check("without")
+	for range 3 {
+		if err := s.Maintain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.WithoutFilters(t); n > 0 {
+		t.Errorf("%d blocks still lack a filter", n)
+	}
+	check("with new ones")
+}
+
+// Traces that change after they went into a segment are read as they are now,
+// and the segment is put right.
+func TestStaleSegments(t *testing.T) {
+	dir := t.TempDir()
+	open := func() *local.Store {
+		s, err := local.Open(t.Context(), dir, local.Options{SealAfter: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := open()
+	write := func(trace, id, name string) {
+		t.Helper()
+		if err := s.Append(t.Context(), []store.Batch{{Project: "p", Observations: []domain.ObservationPatch{said(trace, id, name, "x")}}})[0]; err != nil {
+			t.Fatal(err)
+		}
+	}
+	named := query.Cmp{Ref: query.Ref{Column: query.ColName}, Op: query.Eq, Values: []query.Value{query.Str("late")}}
+	for i := range 50 {
+		write(fmt.Sprint("t", i), fmt.Sprint("first", i), "early")
+	}
+	if err := s.Maintain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	write("t7", "second", "late")
+	if n, stale := s.Segments(); n != 1 || stale != 1 {
+		t.Errorf("%d segments, %d stale traces", n, stale)
+	}
+	for _, state := range []string{"stale", "after a restart", "settled"} {
+		switch state {
+		case "after a restart":
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s = open()
+		case "settled":
+			if err := s.Maintain(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if n, stale := s.Segments(); n != 1 || stale != 0 {
+				t.Errorf("%d segments, %d stale traces", n, stale)
+			}
+		}
+		if ids := found(t, s, named); len(ids) != 1 || ids[0] != "second" {
+			t.Errorf("%s: %v", state, ids)
+		}
+		if ids := found(t, s, nil); len(ids) != 51 {
+			t.Errorf("%s: %d observations", state, len(ids))
+		}
+	}
+	if err := s.DeleteTraces(t.Context(), "p", []string{"t7"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, stale := s.Segments(); stale != 0 {
+		t.Errorf("%d traces are stale after a delete, which erases at once", stale)
+	}
+	if ids := found(t, s, nil); len(ids) != 49 {
+		t.Errorf("%d observations after a delete", len(ids))
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
