@@ -48,13 +48,16 @@ func Check(ctx context.Context, dir string) (*Report, error) {
 		return nil, public(err)
 	}
 	defer c.Close()
+	if at, err := c.integer("PRAGMA user_version"); err == nil && at > 0 && at < int64(len(migrations)) {
+		return nil, domain.Errorf(domain.Conflict, "%s was written by an older release: start clew serve on it once, which brings it up to date, then check it", dir)
+	}
 	bodies, err := body.Open(filepath.Join(dir, "bodies"), body.Options{})
 	if err != nil {
 		return nil, public(err)
 	}
 	defer bodies.Close()
 	k := &checker{Report: r, dir: dir, c: c, s: &Store{bodies: bodies, opts: Options{Derive: func(string, *domain.Observation) {}}}}
-	for _, step := range []func(context.Context) error{k.catalog, k.pages, k.traces, k.ids, k.scores, k.frames, k.records} {
+	for _, step := range []func(context.Context) error{k.catalog, k.pages, k.traces, k.ids, k.scores, k.segments, k.frames, k.records} {
 		if err := step(ctx); err != nil {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
