@@ -3,6 +3,7 @@ package query
 import (
 	"math"
 	"slices"
+	"strings"
 )
 
 // Conjunct is one of the conditions that all have to hold, in the form in which
@@ -197,9 +198,9 @@ func wordsOf(v View, f Filter, n node) *Words {
 			return nil
 		}
 		return w
-	case Cmp: // a text that is equal holds the same words
+	case Cmp: // a text that is equal holds the same words, if no backslash makes it read otherwise
 		col, _ := ColumnOf(v, f.Ref.Column)
-		if col.Kind != BodyKind && f.Ref.Column != ColMetadata || f.Op != Eq || f.Fold || f.Values[0].Kind != StrValue {
+		if col.Kind != BodyKind && f.Ref.Column != ColMetadata || f.Op != Eq || f.Fold || f.Values[0].Kind != StrValue || strings.Contains(f.Values[0].Str, `\`) {
 			return nil
 		}
 		t := Text{Query: f.Values[0].Str}

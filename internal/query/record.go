@@ -26,6 +26,13 @@ type Record struct {
 	asked   bool
 }
 
+// Reset makes the record one of another row of the same view: what was read for
+// the last one is forgotten.
+func (r *Record) Reset(t *domain.Trace, o *domain.Observation) {
+	r.Trace, r.Observation = t, o
+	r.content, r.scores, r.asked = nil, nil, false
+}
+
 // Session is what the traces of a session sum up to.
 type Session struct {
 	ID     string

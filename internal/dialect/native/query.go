@@ -3,10 +3,8 @@ package native
 import (
 	"cmp"
 	"errors"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -334,7 +332,7 @@ func groupBody(ask *query.Aggregate, grain query.Grain, g query.Group) map[strin
 		}
 	}
 	if len(by) > 0 {
-		out["by"] = maps.Clone(by)
+		out["by"] = by
 	}
 	values := make([]any, len(g.Values))
 	for i, n := range g.Values {
@@ -359,7 +357,7 @@ func figure(ask *query.Aggregate, m query.Measure, n query.Number) any {
 		return nil
 	case m.Agg == query.Hist:
 		bins := make([][3]float64, 0, len(n.Bins))
-		for _, b := range slices.All(n.Bins) {
+		for _, b := range n.Bins {
 			bins = append(bins, [3]float64{b.Lower / unit, b.Upper / unit, float64(b.Count)})
 		}
 		return bins

@@ -65,6 +65,10 @@ type gathering struct {
 	open  bool  // some rows are open
 }
 
+// pruneStep is how many rows are gathered beyond those wanted before the worst
+// are dropped.
+const pruneStep = 4096
+
 func newGathering(want int, after int64) *gathering {
 	return &gathering{want: want, bound: math.MaxInt64, after: after}
 }
@@ -74,14 +78,17 @@ func (g *gathering) add(c candidate) {
 		g.total++
 	}
 	g.open = g.open || c.open
-	if c.rank < g.after || c.rank > g.bound {
+	if !g.wants(c) {
 		return
 	}
 	g.rows = append(g.rows, c)
-	if g.want > 0 && len(g.rows) > 4*g.want+1024 && !g.open {
+	if g.want > 0 && len(g.rows) > g.want+pruneStep && !g.open {
 		g.prune()
 	}
 }
+
+// wants reports whether a row may be on the page.
+func (g *gathering) wants(c candidate) bool { return c.rank >= g.after && c.rank <= g.bound }
 
 // prune drops what cannot be on the page. All rows of the last rank stay, and
 // those of the cursor's, of which some may lie before the page.
@@ -222,32 +229,39 @@ func (q *question) newestFirst() bool {
 	return k.Ref.Column == query.ColStart && k.Desc
 }
 
-// gatherFresh tests the traces that are in memory.
+// gatherFresh tests the traces that are in memory. One record serves for all.
 func (q *question) gatherFresh(g *gathering) error {
+	var at freshRow
+	rec := (&narrow{trace: &domain.Trace{}}).record(nil, nil)
+	rec.View = q.view
+	rec.ScoreList = func() []domain.Score { return q.x.scoresOf(domain.TraceKey(at.n.trace.ID)) }
+	rec.Observations = func() []*query.Record { return at.n.records(q.x) }
+	offer := func(n *narrow, o *domain.Observation) {
+		at = freshRow{n, o}
+		rec.Reset(n.trace, o)
+		match, open := q.matches(n, rec)
+		if !match {
+			return
+		}
+		k := q.r.Order[0]
+		c := candidate{rank(k, query.SortOf(q.view, k, rec)), -1, int32(len(g.fresh)), open}
+		if g.wants(c) {
+			g.fresh = append(g.fresh, at)
+		}
+		g.add(c)
+	}
 	for _, n := range q.snap.fresh {
-		if n.pid != q.pid {
-			continue
-		}
-		if q.view == query.Traces {
-			q.offer(g, n, nil)
-			continue
-		}
-		for _, r := range n.observations {
-			q.offer(g, n, r.Observation)
+		switch {
+		case n.pid != q.pid:
+		case q.view == query.Traces:
+			offer(n, nil)
+		default:
+			for _, r := range n.observations {
+				offer(n, r.Observation)
+			}
 		}
 	}
 	return q.x.err
-}
-
-func (q *question) offer(g *gathering, n *narrow, o *domain.Observation) {
-	r := n.record(q.x, o)
-	match, open := q.matches(n, r)
-	if !match {
-		return
-	}
-	g.fresh = append(g.fresh, freshRow{n, o})
-	k := q.r.Order[0]
-	g.add(candidate{rank(k, query.SortOf(q.view, k, r)), -1, int32(len(g.fresh) - 1), open})
 }
 
 // gatherSegment tests the rows of a segment.

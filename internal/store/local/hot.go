@@ -63,17 +63,13 @@ func (h *hotBooks) due(now, quiet int64, n int) []int64 {
 	return tids
 }
 
-// loadHot makes the books from the table and drops the log files and day files
-// that no row names: what a crash left behind.
+// loadHot makes the books from the table. Files that no row names, which a crash
+// leaves behind, go in the background: removing large ones takes a while.
 func (s *Store) loadHot() error {
 	s.hot = hotBooks{files: map[int64]int64{}, at: map[int64]*list.Element{}, order: list.New()}
 	now := s.opts.Now().UnixNano()
-	err := s.db.rows("SELECT k, file FROM hot ORDER BY k", func(r row) error {
+	return s.db.rows("SELECT k, file FROM hot ORDER BY k", func(r row) error {
 		s.hot.add(r.int(0)>>seqBits, r.int(1), now)
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return s.removeFiles()
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -204,7 +205,8 @@ func (s *Store) renewSegment(ctx context.Context, seg *segment) error {
 	return s.putSegment(ctx, seg, chosen)
 }
 
-// pairsOf is the metadata pairs that a segment knows of its traces.
+// pairsOf is the metadata pairs that a segment knows of its traces; none where
+// it can't be read, for they can be found out again.
 func (s *Store) pairsOf(ctx context.Context, c *sqlConn, seg *segment) (map[int64][]uint64, error) {
 	o := &openSegment{segment: seg, x: &lookup{s: s, ctx: ctx, c: c}}
 	out := map[int64][]uint64{}
@@ -219,6 +221,9 @@ func (s *Store) pairsOf(ctx context.Context, c *sqlConn, seg *segment) (map[int6
 			pairs = append(pairs, binary.LittleEndian.Uint64(b))
 		}
 		out[o.tid(i)] = pairs
+	}
+	if errors.Is(o.err, errCorrupt) {
+		return nil, nil
 	}
 	return out, o.err
 }

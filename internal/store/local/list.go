@@ -17,6 +17,9 @@ const (
 	// bytes unpacked, and time.
 	maxOpened  = 64 << 20
 	maxLooking = time.Second
+	// maxHeldOffset is how many rows a page of scores or sessions may leave out:
+	// those are held until they are in order.
+	maxHeldOffset = 50_000
 	// runRows is how many candidates are put in their exact order at a time.
 	runRows = 256
 )
@@ -42,6 +45,9 @@ func (s *Store) list(ctx context.Context, project string, l *query.List, r *quer
 	}
 	if pid == 0 {
 		return &store.Page{}, nil
+	}
+	if l.Offset > maxHeldOffset && (l.View == query.Scores || l.View == query.Sessions) {
+		return nil, &domain.Error{Code: domain.Invalid, Field: "page", Msg: "the page lies too far back; go on from page to page, or narrow the list down"}
 	}
 	switch l.View {
 	case query.Scores:

@@ -160,19 +160,22 @@ func (n *narrow) record(x *lookup, o *domain.Observation) *query.Record {
 	if o != nil {
 		r.View = query.Observations
 	} else {
-		r.Observations = func() []*query.Record {
-			out := make([]*query.Record, len(n.observations))
-			for i, row := range n.observations {
-				out[i] = n.record(x, row.Observation)
-			}
-			return out
-		}
+		r.Observations = func() []*query.Record { return n.records(x) }
 	}
 	if x != nil {
 		r.ScoreList = func() []domain.Score { return x.scoresOf(domain.TraceKey(n.trace.ID)) }
 		r.Content = func() *domain.Content { return x.content(n, o) }
 	}
 	return r
+}
+
+// records is the rows of the trace's observations.
+func (n *narrow) records(x *lookup) []*query.Record {
+	out := make([]*query.Record, len(n.observations))
+	for i, row := range n.observations {
+		out[i] = n.record(x, row.Observation)
+	}
+	return out
 }
 
 // hasPair reports whether the trace's metadata holds one of some pairs, and
@@ -231,7 +234,12 @@ func (s *Store) loadFresh(ctx context.Context) error {
 		}
 		s.index.mu.Lock()
 		for tid, n := range read {
-			if e := s.index.entries[tid]; e != nil && e.n == nil && e.seq <= seq {
+			e := s.index.entries[tid]
+			switch {
+			case e == nil || e.n != nil || e.seq > seq: // it changed meanwhile
+			case n == nil && tid > s.index.upTo:
+				s.index.set(tid, nil)
+			default:
 				s.index.set(tid, &freshEntry{n: n, seq: e.seq})
 				delete(s.index.unread, tid)
 			}

@@ -1,11 +1,14 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/clewhq/clew/internal/query"
 	"github.com/clewhq/clew/internal/store/local/body"
@@ -39,18 +42,25 @@ func (h wordHits) has(tid int64, id string) bool {
 	return one != nil && (one.any || slices.Contains(one.ids, id))
 }
 
-// maxRefined bounds how many bytes of candidates are searched at once to find
-// out which of them hold the words. Of a word that is in more than that, a page
-// is full long before all of them were looked at.
-const maxRefined = 96 << 20
+// maxRefining bounds for how long candidates are looked into before the rows are
+// put in order. Of a word that is in more of them than that, a page is full long
+// before all were looked at.
+const maxRefining = maxLooking
 
 // searchUnit is a block or a hot chunk that a search asks.
 type searchUnit struct {
 	bid   int64 // of a block
 	tid   int64 // of a hot chunk
 	place body.Place
-	raw   int64  // bytes unpacked, about
 	hits  uint64 // the searches that it may hold the words of, a bit each
+}
+
+// age is greater for what was written later: most answers are the newest.
+func (u *searchUnit) age() int64 {
+	if u.bid == 0 {
+		return math.MaxInt64
+	}
+	return u.bid
 }
 
 // wordSearch finds the words of a question's searches.
@@ -86,16 +96,8 @@ func (q *question) findWords(ctx context.Context) error {
 		return err
 	}
 	w.units = slices.DeleteFunc(w.units, func(u searchUnit) bool { return u.hits == 0 })
-	size := int64(0)
-	for _, u := range w.units {
-		size += u.raw
-	}
-	var err error
-	if size <= maxRefined {
-		err = w.refine(ctx)
-	} else {
-		err = q.s.reads.read(ctx, w.takeAll)
-	}
+	slices.SortFunc(w.units, func(a, b searchUnit) int { return cmp.Compare(b.age(), a.age()) })
+	err := w.refine(ctx)
 	q.words = map[*query.Words]wordHits{}
 	for i, search := range w.searches {
 		q.words[search] = w.found[i]
@@ -106,14 +108,14 @@ func (q *question) findWords(ctx context.Context) error {
 func (w *wordSearch) list(c *sqlConn) error {
 	all := uint64(1)<<len(w.searches) - 1
 	err := c.rows("SELECT k, file, off, len FROM hot", func(r row) error {
-		w.units = append(w.units, searchUnit{tid: r.int(0) >> seqBits, place: body.Place{File: r.int(1), Off: r.int(2), Len: r.int(3)}, raw: 2 * r.int(3), hits: all})
+		w.units = append(w.units, searchUnit{tid: r.int(0) >> seqBits, place: body.Place{File: r.int(1), Off: r.int(2), Len: r.int(3)}, hits: all})
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return c.rows("SELECT bid, file, off, len, raw FROM blocks", func(r row) error {
-		w.units = append(w.units, searchUnit{bid: r.int(0), place: body.Place{File: r.int(1), Off: r.int(2), Len: r.int(3)}, raw: r.int(4)})
+	return c.rows("SELECT bid, file, off, len FROM blocks", func(r row) error {
+		w.units = append(w.units, searchUnit{bid: r.int(0), place: body.Place{File: r.int(1), Off: r.int(2), Len: r.int(3)}})
 		return nil
 	})
 }
@@ -197,18 +199,23 @@ func (w *wordSearch) takeUnit(c *sqlConn, u searchUnit) error {
 	}, u.bid)
 }
 
-// refine looks into the units for the words.
+// refine looks into the units for the words. Those that it has no time for, and
+// those that moved, count as found whole.
 func (w *wordSearch) refine(ctx context.Context) error {
+	began := time.Now()
 	var mu sync.Mutex
 	var missed []searchUnit
 	err := w.each(ctx, len(w.units), func(u *searchUnit, buf *[]byte) (err error) {
 		var data []byte
-		if u.bid == 0 {
+		switch {
+		case time.Since(began) > maxRefining:
+			err = errStop
+		case u.bid == 0:
 			data, err = w.s.bodies.Chunk(u.place, (*buf)[:0])
-		} else {
+		default:
 			data, err = w.s.bodies.Block(u.place, body.Bodies, (*buf)[:0])
 		}
-		if err != nil { // it moved, or is damaged
+		if err != nil { // no time, it moved, or it is damaged
 			mu.Lock()
 			defer mu.Unlock()
 			missed = append(missed, *u)

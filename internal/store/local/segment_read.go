@@ -32,7 +32,7 @@ type cachedColumn struct {
 
 // columnBytes bounds the columns that are kept: enough for what a hundred
 // thousand traces are listed by.
-const columnBytes = 24 << 20
+const columnBytes = 40 << 20
 
 func newColumnCache() *columnCache {
 	return &columnCache{at: map[columnKey]*list.Element{}, order: list.New(), most: columnBytes}

@@ -65,6 +65,10 @@ func (s *Store) tend(ctx context.Context, quiet time.Duration, all bool) error {
 		if n == 0 && !more {
 			break
 		}
+		// Under a load that never lets it catch up, space is given back all the same.
+		if err := s.tidy(false); err != nil {
+			return err
+		}
 	}
 	if err := s.eraseDeleted(ctx); err != nil {
 		return err
