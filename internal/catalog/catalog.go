@@ -1,5 +1,5 @@
 // Package catalog is the only way what people configure is written:
-// organisations, projects, API keys, users and prices. Its rules live here
+// organisations, projects, API keys, users, prices and prompts. Its rules live here
 // once, whatever dialect or command asks.
 package catalog
 

@@ -1,0 +1,338 @@
+package langfuse
+
+import (
+	"cmp"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/clewhq/clew/internal/auth"
+	"github.com/clewhq/clew/internal/catalog"
+	"github.com/clewhq/clew/internal/domain"
+	"github.com/clewhq/clew/internal/httpio"
+)
+
+func (a *API) promptRoutes(mux *http.ServeMux) {
+	a.handle(mux, prefix+"/v2/prompts", map[string]handler{"GET": a.listPrompts})
+	a.handleAs(mux, prefix+"/v2/prompts", toWriteTraces, map[string]handler{"POST": a.postPrompt})
+	a.handle(mux, prefix+"/v2/prompts/{promptName}", map[string]handler{"GET": a.getPrompt})
+	a.handleAs(mux, prefix+"/v2/prompts/{promptName}", toWriteTraces, map[string]handler{"DELETE": a.deletePrompts})
+	a.handleAs(mux, prefix+"/v2/prompts/{promptName}/versions/{version}", toWriteTraces, map[string]handler{"PATCH": a.patchPromptVersion})
+	a.handle(mux, prefix+"/prompts", map[string]handler{"GET": a.getPromptV1})
+	a.handleAs(mux, prefix+"/prompts", toWriteTraces, map[string]handler{"POST": a.postPromptV1})
+}
+
+// promptReply is one version of a prompt as writes answer it.
+type promptReply struct {
+	ID            string          `json:"id"`
+	ProjectID     string          `json:"projectId"`
+	CreatedAt     string          `json:"createdAt"`
+	UpdatedAt     string          `json:"updatedAt"`
+	CreatedBy     string          `json:"createdBy"`
+	Name          string          `json:"name"`
+	Version       int             `json:"version"`
+	Type          string          `json:"type"`
+	Prompt        json.RawMessage `json:"prompt"`
+	Config        json.RawMessage `json:"config"`
+	Labels        []string        `json:"labels"`
+	Tags          []string        `json:"tags"`
+	CommitMessage *string         `json:"commitMessage"`
+}
+
+// promptRead is one version as reads answer it.
+type promptRead struct {
+	promptReply
+	Active bool                     `json:"isActive"` // carries the label production
+	Graph  *catalog.ResolutionGraph `json:"resolutionGraph"`
+}
+
+func toPrompt(project string, p *catalog.Prompt) promptReply {
+	r := promptReply{
+		p.ID, project, wireTime(p.CreatedAt), wireTime(p.UpdatedAt), p.CreatedBy, p.Name, p.Version, p.Type, p.Prompt, p.Config, p.Labels, p.Tags, nil,
+	}
+	if p.CommitMessage != "" {
+		r.CommitMessage = &p.CommitMessage
+	}
+	return r
+}
+
+func toPromptRead(project string, p *catalog.Prompt, g *catalog.ResolutionGraph) promptRead {
+	return promptRead{toPrompt(project, p), slices.Contains(p.Labels, catalog.LabelProduction), g}
+}
+
+// parsePromptRef reads version and label, which exclude each other; without
+// them it picks nothing.
+func parsePromptRef(name string, v url.Values) (ref catalog.PromptRef, err error) {
+	ref.Name, ref.Label = name, v.Get("label")
+	text := v.Get("version")
+	if text == "" {
+		return ref, nil
+	}
+	if ref.Label != "" {
+		return ref, domain.Errorf(domain.Invalid, "Cannot specify both version and label")
+	}
+	ref.Version, err = parseVersion(text)
+	return ref, err
+}
+
+func parseVersion(text string) (int, error) {
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || n < 1 {
+		return 0, invalid("version", "expected a whole number from 1")
+	}
+	return int(n), nil
+}
+
+// getPrompt serves GET /v2/prompts/{promptName}.
+func (a *API) getPrompt(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
+	q := r.URL.Query()
+	ref, err := parsePromptRef(r.PathValue("promptName"), q)
+	if err != nil {
+		return err
+	}
+	if ref.Version == 0 {
+		ref.Label = cmp.Or(ref.Label, catalog.LabelProduction)
+	}
+	switch q.Get("resolve") {
+	case "", "true":
+		prompt, graph, err := a.catalog.ResolvedPrompt(r.Context(), p.Project, ref)
+		if err != nil {
+			return err
+		}
+		httpio.WriteJSON(w, http.StatusOK, toPromptRead(p.Project, &prompt, graph))
+	case "false":
+		prompt, err := a.catalog.Prompt(r.Context(), p.Project, ref)
+		if err != nil {
+			return err
+		}
+		httpio.WriteJSON(w, http.StatusOK, toPromptRead(p.Project, &prompt, nil))
+	default:
+		return invalid("resolve", "expected true or false")
+	}
+	return nil
+}
+
+// getPromptV1 serves GET /prompts, the call of the first SDKs.
+func (a *API) getPromptV1(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
+	q := r.URL.Query()
+	name := q.Get("name")
+	if name == "" {
+		return invalid("name", "is required")
+	}
+	ref := catalog.PromptRef{Name: name, Label: catalog.LabelProduction}
+	if text := q.Get("version"); text != "" {
+		version, err := parseVersion(text)
+		if err != nil {
+			return err
+		}
+		ref = catalog.PromptRef{Name: name, Version: version}
+	}
+	prompt, graph, err := a.catalog.ResolvedPrompt(r.Context(), p.Project, ref)
+	if err != nil {
+		return err
+	}
+	httpio.WriteJSON(w, http.StatusOK, toPromptRead(p.Project, &prompt, graph))
+	return nil
+}
+
+// promptRequest is the body that adds a version. Active belongs to the first
+// generation of the call.
+type promptRequest struct {
+	Name          string          `json:"name"`
+	Type          string          `json:"type"`
+	Prompt        json.RawMessage `json:"prompt"`
+	Config        json.RawMessage `json:"config"`
+	Labels        []string        `json:"labels"`
+	Tags          []string        `json:"tags"`
+	CommitMessage *string         `json:"commitMessage"`
+	Active        bool            `json:"isActive"`
+}
+
+// postPrompt serves POST /v2/prompts.
+func (a *API) postPrompt(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
+	return a.createPrompt(w, r, p, false)
+}
+
+// postPromptV1 serves POST /prompts.
+func (a *API) postPromptV1(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
+	return a.createPrompt(w, r, p, true)
+}
+
+func (a *API) createPrompt(w http.ResponseWriter, r *http.Request, p auth.Principal, withActive bool) error {
+	var in promptRequest
+	if err := a.readObject(r, "prompt", &in); err != nil {
+		return err
+	}
+	n := catalog.NewPrompt{Name: in.Name, Type: in.Type, Prompt: in.Prompt, Config: in.Config, Labels: in.Labels, Tags: in.Tags}
+	if in.CommitMessage != nil {
+		n.CommitMessage = *in.CommitMessage
+	}
+	if withActive && in.Active {
+		n.Labels = append(n.Labels, catalog.LabelProduction)
+	}
+	made, err := a.catalog.CreatePrompt(r.Context(), p.Project, n)
+	if err != nil {
+		return err
+	}
+	if withActive {
+		httpio.WriteJSON(w, http.StatusCreated, toPromptRead(p.Project, &made, nil))
+		return nil
+	}
+	httpio.WriteJSON(w, http.StatusCreated, toPrompt(p.Project, &made))
+	return nil
+}
+
+// readObject reads a request's body into v; what names the thing in errors.
+func (a *API) readObject(r *http.Request, what string, v any) error {
+	body, err := httpio.ReadBody(r, a.maxBody)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		return &domain.Error{Code: domain.Invalid, Msg: "the body is not a " + what + ": " + err.Error(), Err: err}
+	}
+	return nil
+}
+
+// patchPromptVersion serves PATCH /v2/prompts/{promptName}/versions/{version}.
+func (a *API) patchPromptVersion(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
+	version, err := parseVersion(r.PathValue("version"))
+	if err != nil {
+		return err
+	}
+	var in struct {
+		NewLabels []string `json:"newLabels"`
+	}
+	if err := a.readObject(r, "list of labels", &in); err != nil {
+		return err
+	}
+	if in.NewLabels == nil {
+		return invalid("newLabels", "is required")
+	}
+	prompt, err := a.catalog.LabelPrompt(r.Context(), p.Project, r.PathValue("promptName"), version, in.NewLabels)
+	if err != nil {
+		return err
+	}
+	httpio.WriteJSON(w, http.StatusOK, toPrompt(p.Project, &prompt))
+	return nil
+}
+
+// deletePrompts serves DELETE /v2/prompts/{promptName}. It is one of the few
+// routes that answer 204.
+func (a *API) deletePrompts(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
+	ref, err := parsePromptRef(r.PathValue("promptName"), r.URL.Query())
+	if err != nil {
+		return err
+	}
+	if err := a.catalog.DeletePrompts(r.Context(), p.Project, ref); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// promptSummary is a name in the list of prompts.
+type promptSummary struct {
+	Name      string          `json:"name"`
+	Type      string          `json:"type"`
+	Versions  []int           `json:"versions"`
+	Labels    []string        `json:"labels"`
+	Tags      []string        `json:"tags"`
+	UpdatedAt string          `json:"lastUpdatedAt"`
+	Config    json.RawMessage `json:"lastConfig"`
+
+	updated domain.Time
+}
+
+func (s *promptSummary) add(p *catalog.Prompt) {
+	if len(s.Versions) == 0 || p.Version > slices.Max(s.Versions) {
+		s.Type, s.Tags, s.Config = p.Type, p.Tags, p.Config
+	}
+	s.Versions, s.Labels = append(s.Versions, p.Version), append(s.Labels, p.Labels...)
+	if len(s.Versions) == 1 || p.UpdatedAt.Nanos() > s.updated.Nanos() {
+		s.updated = p.UpdatedAt
+	}
+}
+
+// promptFilter is which versions the list of prompts is made of.
+type promptFilter struct {
+	name, label, tag string
+	version          int         // 0: any
+	from, to         domain.Time // of the last update: from included, to not; not set: any
+}
+
+func parsePromptFilter(v url.Values) (f promptFilter, err error) {
+	f = promptFilter{name: v.Get("name"), label: v.Get("label"), tag: v.Get("tag")}
+	if text := v.Get("version"); text != "" {
+		if f.version, err = parseVersion(text); err != nil {
+			return f, err
+		}
+	}
+	for name, to := range map[string]*domain.Time{"fromUpdatedAt": &f.from, "toUpdatedAt": &f.to} {
+		if text := v.Get(name); text != "" {
+			if *to, err = parseQueryTime(text); err != nil {
+				return f, invalid(name, "expected a time like 2026-01-02T03:04:05.678Z")
+			}
+		}
+	}
+	return f, nil
+}
+
+func (f *promptFilter) takes(p *catalog.Prompt) bool {
+	at := p.UpdatedAt.Nanos()
+	return (f.name == "" || p.Name == f.name) &&
+		(f.version == 0 || p.Version == f.version) &&
+		(f.label == "" || slices.Contains(p.Labels, f.label)) &&
+		(f.tag == "" || slices.Contains(p.Tags, f.tag)) &&
+		(!f.from.IsSet() || at >= f.from.Nanos()) && (!f.to.IsSet() || at < f.to.Nanos())
+}
+
+// defaultPromptLimit is how many prompts a page has if nothing is said.
+const defaultPromptLimit = 10
+
+// listPrompts serves GET /v2/prompts: names in their order, each with those of
+// its versions that the filters take.
+func (a *API) listPrompts(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
+	q := r.URL.Query()
+	page, err := parsePage(q)
+	if err != nil {
+		return err
+	}
+	if q.Get("limit") == "" {
+		page.limit = defaultPromptLimit
+	}
+	f, err := parsePromptFilter(q)
+	if err != nil {
+		return err
+	}
+	byName := map[string]*promptSummary{}
+	err = a.catalog.Prompts(r.Context(), p.Project, func(v catalog.Prompt) bool {
+		if f.takes(&v) {
+			if byName[v.Name] == nil {
+				byName[v.Name] = &promptSummary{Name: v.Name, Labels: []string{}}
+			}
+			byName[v.Name].add(&v)
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	list := make([]*promptSummary, 0, len(byName))
+	for _, s := range byName {
+		list = append(list, s)
+	}
+	slices.SortFunc(list, func(x, y *promptSummary) int { return cmp.Compare(x.Name, y.Name) })
+	from, to, meta := page.of(len(list))
+	list = list[from:to]
+	for _, s := range list {
+		slices.Sort(s.Versions)
+		slices.Sort(s.Labels)
+		s.UpdatedAt = wireTime(s.updated)
+	}
+	// SDKs of the second generation read pagination, the others meta.
+	httpio.WriteJSON(w, http.StatusOK, map[string]any{"data": list, "meta": meta, "pagination": meta})
+	return nil
+}
