@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/clewhq/clew/internal/auth"
 	"github.com/clewhq/clew/internal/catalog"
@@ -17,9 +18,9 @@ import (
 func (a *API) promptRoutes(mux *http.ServeMux) {
 	a.handle(mux, prefix+"/v2/prompts", map[string]handler{"GET": a.listPrompts})
 	a.handleAs(mux, prefix+"/v2/prompts", toWriteTraces, map[string]handler{"POST": a.postPrompt})
-	a.handle(mux, prefix+"/v2/prompts/{promptName}", map[string]handler{"GET": a.getPrompt})
-	a.handleAs(mux, prefix+"/v2/prompts/{promptName}", toWriteTraces, map[string]handler{"DELETE": a.deletePrompts})
-	a.handleAs(mux, prefix+"/v2/prompts/{promptName}/versions/{version}", toWriteTraces, map[string]handler{"PATCH": a.patchPromptVersion})
+	// Python 2 leaves the slashes of a name as they are, the others encode them.
+	a.handle(mux, prefix+"/v2/prompts/{promptName...}", map[string]handler{"GET": a.getPrompt})
+	a.handleAs(mux, prefix+"/v2/prompts/{promptName...}", toWriteTraces, map[string]handler{"DELETE": a.deletePrompts, "PATCH": a.patchPromptVersion})
 	a.handle(mux, prefix+"/prompts", map[string]handler{"GET": a.getPromptV1})
 	a.handleAs(mux, prefix+"/prompts", toWriteTraces, map[string]handler{"POST": a.postPromptV1})
 }
@@ -198,7 +199,13 @@ func (a *API) readObject(r *http.Request, what string, v any) error {
 
 // patchPromptVersion serves PATCH /v2/prompts/{promptName}/versions/{version}.
 func (a *API) patchPromptVersion(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
-	version, err := parseVersion(r.PathValue("version"))
+	path := r.PathValue("promptName")
+	at := strings.LastIndex(path, "/versions/")
+	if at < 0 {
+		return domain.Errorf(domain.NotFound, "Path not found")
+	}
+	name := path[:at]
+	version, err := parseVersion(path[at+len("/versions/"):])
 	if err != nil {
 		return err
 	}
@@ -211,7 +218,7 @@ func (a *API) patchPromptVersion(w http.ResponseWriter, r *http.Request, p auth.
 	if in.NewLabels == nil {
 		return invalid("newLabels", "is required")
 	}
-	prompt, err := a.catalog.LabelPrompt(r.Context(), p.Project, r.PathValue("promptName"), version, in.NewLabels)
+	prompt, err := a.catalog.LabelPrompt(r.Context(), p.Project, name, version, in.NewLabels)
 	if err != nil {
 		return err
 	}

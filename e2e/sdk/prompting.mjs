@@ -1,0 +1,56 @@
+// What JavaScript scripts of every generation do with prompts.
+
+import { randomUUID } from 'node:crypto';
+
+/** Writes and reads prompts and compares. sdk has get(name, version, options), create(body), label(name, version, newLabels). */
+export async function run(c, sdk) {
+  const name = `team a/greet-${randomUUID().slice(0, 8)}`;
+  const fresh = { cacheTtlSeconds: 0, maxRetries: 0 };
+  const get = (n, version, options) => sdk.get(n, version, { ...fresh, ...options });
+
+  await c.call(
+    'a fallback where there is no prompt',
+    async () => (await get(name, undefined, { fallback: 'Nobody is {{what}}' })).compile({ what: 'home' }),
+    'Nobody is home',
+  );
+  await sdk.create({ name, prompt: 'Hello {{who}}', labels: ['production'], tags: ['a'], config: { temperature: 0.5 } });
+  await sdk.create({ name, prompt: 'Hi {{who}}, <b>ü</b>', labels: ['staging'] });
+  await c.call(
+    'production',
+    async () => {
+      const p = await get(name);
+      return [p.version, p.labels, p.tags, p.config, p.compile({ who: 'you' })];
+    },
+    [1, ['production'], ['a'], { temperature: 0.5 }, 'Hello you'],
+  );
+  await c.call('latest', async () => (await get(name, undefined, { label: 'latest' })).compile({ who: 'you' }), 'Hi you, <b>ü</b>');
+  await c.call('by version', async () => (await get(name, 1)).version, 1);
+
+  await sdk.label(name, 2, ['production']);
+  await c.call('after the label moved', async () => (await get(name)).version, 2);
+  await c.call('the label left', async () => (await get(name, 1)).labels, []);
+
+  await sdk.create({ name: `${name}-whole`, prompt: `[@@@langfusePrompt:name=${name}|version=1@@@]`, labels: ['production'] });
+  await c.call('composed', async () => (await get(`${name}-whole`)).compile({ who: 'you' }), '[Hello you]');
+
+  await sdk.create({
+    name: `${name}-chat`,
+    type: 'chat',
+    prompt: [
+      { role: 'system', content: 'Be {{tone}}' },
+      { type: 'placeholder', name: 'history' },
+    ],
+    labels: ['production'],
+  });
+  await c.call(
+    'chat',
+    async () => {
+      const p = await get(`${name}-chat`, undefined, { type: 'chat' });
+      return p.compile({ tone: 'kind' }, { history: [{ role: 'user', content: 'hello' }] }).map((m) => [m.role, m.content]);
+    },
+    [
+      ['system', 'Be kind'],
+      ['user', 'hello'],
+    ],
+  );
+}
