@@ -19,6 +19,9 @@ const maxPromptDepth = 5
 // first and exactly one of version and label second; anything else is text.
 var compositionTag = regexp.MustCompile(`@@@langfusePrompt:name=([^|@]+)\|(?:version=([0-9]{1,9})|label=([^|@]+))@@@`)
 
+// tagStart begins every tag; text without it, which is most, needs no search.
+const tagStart = "@@@langfusePrompt:name="
+
 // parseTag is the reference of a match of compositionTag.
 func parseTag(match []string) PromptRef {
 	version, _ := strconv.Atoi(match[2]) // the form is checked
@@ -28,6 +31,9 @@ func parseTag(match []string) PromptRef {
 // uses are the prompts that p is composed of, each once, in their order.
 func uses(p *Prompt) (refs []PromptRef) {
 	_, _ = mapTexts(p, func(text string) (string, error) {
+		if !strings.Contains(text, tagStart) {
+			return text, nil
+		}
 		for _, m := range compositionTag.FindAllStringSubmatch(text, -1) {
 			if ref := parseTag(m); !slices.Contains(refs, ref) {
 				refs = append(refs, ref)
@@ -98,8 +104,8 @@ func (c *Catalog) ResolvedPrompt(ctx context.Context, project string, ref Prompt
 		if p, err = findPrompt(tx, ref); err != nil {
 			return err
 		}
-		r := resolver{tx: tx, graph: ResolutionGraph{Root: node(&p), Dependencies: map[string][]PromptNode{}}}
-		p.Prompt, err = r.resolve(&p, nil)
+		r := newResolver(tx, node(&p))
+		p.Prompt, err = r.resolve(&p)
 		switch domain.CodeOf(err) {
 		case domain.NotFound, domain.Invalid:
 			return domain.Errorf(domain.Conflict, "prompt %s can't be resolved: %s", ref, err.Error())
@@ -118,59 +124,85 @@ func node(p *Prompt) PromptNode { return PromptNode{p.ID, p.Name, p.Version} }
 type resolver struct {
 	tx    store.Tx
 	graph ResolutionGraph
-	size  int // bytes put in so far
+	found map[PromptRef]*Prompt // parts that were read
+	size  int                   // bytes put in so far
+}
+
+func newResolver(tx store.Tx, root PromptNode) *resolver {
+	return &resolver{tx: tx, graph: ResolutionGraph{root, map[string][]PromptNode{}}, found: map[PromptRef]*Prompt{}}
 }
 
 // maxResolved bounds what a prompt may grow to: a few levels that each repeat
 // the next one would otherwise fill the memory.
 const maxResolved = 16 << 20
 
-// resolve is the prompt of p with its parts put in. above are the versions that
-// it stands in, the outermost first.
-func (r *resolver) resolve(p *Prompt, above []*Prompt) (json.RawMessage, error) {
-	if len(above) >= maxPromptDepth {
-		return nil, domain.Errorf(domain.Invalid, "Maximum nesting depth of %d prompts exceeded", maxPromptDepth)
-	}
-	chain := append(slices.Clone(above), p)
-	_, seen := r.graph.Dependencies[p.ID]
-	return mapTexts(p, func(text string) (string, error) {
-		var b strings.Builder
-		end := 0
-		for _, at := range compositionTag.FindAllStringSubmatchIndex(text, -1) {
-			ref := parseTag(compositionTag.FindStringSubmatch(text[at[0]:at[1]]))
-			part, err := findPrompt(r.tx, ref)
-			if err != nil {
-				return "", domain.Errorf(domain.CodeOf(err), "Prompt dependency not found: %s", ref)
-			}
-			if err := checkPart(&part, chain); err != nil {
-				return "", err
-			}
-			if list := r.graph.Dependencies[p.ID]; !seen && !slices.Contains(list, node(&part)) {
-				r.graph.Dependencies[p.ID] = append(list, node(&part))
-			}
-			raw, err := r.resolve(&part, chain)
-			if err != nil {
-				return "", err
-			}
-			var inner string
-			if err := json.Unmarshal(raw, &inner); err != nil {
-				return "", err
-			}
-			if r.size += len(inner); r.size > maxResolved {
-				return "", domain.Errorf(domain.Invalid, "its parts are larger than %d MiB together", maxResolved>>20)
-			}
-			b.WriteString(text[end:at[0]])
-			b.WriteString(inner)
-			end = at[1]
-		}
-		b.WriteString(text[end:])
-		return b.String(), nil
-	})
+// resolve is the prompt of p with its parts put in.
+func (r *resolver) resolve(p *Prompt) (json.RawMessage, error) {
+	return mapTexts(p, func(text string) (string, error) { return r.expand(text, []*Prompt{p}) })
 }
 
-// checkPart refuses what can't stand inside the last of chain: chat, and any
-// version of a name that is in the chain.
+// expand is a text of the last of chain, with its parts put in. Each of chain
+// stands in the one before.
+func (r *resolver) expand(text string, chain []*Prompt) (string, error) {
+	if !strings.Contains(text, tagStart) {
+		return text, nil
+	}
+	var b strings.Builder
+	end := 0
+	for _, at := range compositionTag.FindAllStringIndex(text, -1) {
+		part, err := r.part(parseTag(compositionTag.FindStringSubmatch(text[at[0]:at[1]])), chain)
+		if err != nil {
+			return "", err
+		}
+		b.WriteString(text[end:at[0]])
+		b.WriteString(part)
+		end = at[1]
+	}
+	b.WriteString(text[end:])
+	return b.String(), nil
+}
+
+// part is the whole text of a prompt that the last of chain uses.
+func (r *resolver) part(ref PromptRef, chain []*Prompt) (string, error) {
+	part := r.found[ref]
+	if part == nil {
+		p, err := findPrompt(r.tx, ref)
+		if domain.CodeOf(err) == domain.NotFound {
+			err = domain.Errorf(domain.NotFound, "Prompt dependency not found: %s", ref)
+		}
+		if err != nil {
+			return "", err
+		}
+		part = &p
+		r.found[ref] = part
+	}
+	if err := checkPart(part, chain); err != nil {
+		return "", err
+	}
+	var text string
+	if err := json.Unmarshal(part.Prompt, &text); err != nil {
+		return "", err
+	}
+	text, err := r.expand(text, append(slices.Clone(chain), part))
+	if err != nil {
+		return "", err
+	}
+	if r.size += len(text); r.size > maxResolved {
+		return "", domain.Errorf(domain.Invalid, "its parts are larger than %d MiB together", maxResolved>>20)
+	}
+	user := chain[len(chain)-1].ID
+	if list := r.graph.Dependencies[user]; !slices.Contains(list, node(part)) {
+		r.graph.Dependencies[user] = append(list, node(part))
+	}
+	return text, nil
+}
+
+// checkPart refuses what can't stand inside the last of chain: chat, any version
+// of a name that is in the chain, and what is too deep.
 func checkPart(part *Prompt, chain []*Prompt) error {
+	if len(chain) >= maxPromptDepth {
+		return domain.Errorf(domain.Invalid, "Maximum nesting depth of %d prompts exceeded", maxPromptDepth)
+	}
 	if part.Type != PromptText {
 		return domain.Errorf(domain.Invalid, "Prompt dependency is not a text prompt: '%s'", part.Name)
 	}
@@ -185,8 +217,7 @@ func checkPart(part *Prompt, chain []*Prompt) error {
 // checkComposition resolves a version that is to be written and forgets the
 // result.
 func checkComposition(tx store.Tx, p *Prompt) error {
-	r := resolver{tx: tx, graph: ResolutionGraph{Dependencies: map[string][]PromptNode{}}}
-	_, err := r.resolve(p, nil)
+	_, err := newResolver(tx, node(p)).resolve(p)
 	if domain.CodeOf(err) == domain.NotFound {
 		return domain.Errorf(domain.Invalid, "%s", err.Error())
 	}
