@@ -19,7 +19,7 @@ func (a *API) getObservation(w http.ResponseWriter, r *http.Request, p auth.Prin
 	if err != nil {
 		return err
 	}
-	v := a.view(answer(w), p)
+	v := a.view(r.Context(), answer(w), p)
 	v.observation(&o.Observation, cmp.Or(o.Trace.ID, o.Observation.TraceID), &o.Content, "null")
 	return v.finish()
 }
@@ -39,7 +39,7 @@ func (a *API) listObservationsV1(w http.ResponseWriter, r *http.Request, p auth.
 	if err != nil {
 		return err
 	}
-	v := a.view(answer(w), p)
+	v := a.view(r.Context(), answer(w), p)
 	v.str(`{"data":[`)
 	for i := range rows.Rows {
 		if i > 0 {
@@ -77,7 +77,7 @@ func (a *API) listObservations(w http.ResponseWriter, r *http.Request, p auth.Pr
 	if err != nil {
 		return err
 	}
-	v := a.view(answer(w), p)
+	v := a.view(r.Context(), answer(w), p)
 	v.str(`{"data":[`)
 	for i := range page.Rows {
 		if i > 0 {

@@ -2,7 +2,9 @@ package langfuse
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -136,6 +138,32 @@ func (a *API) getPromptV1(w http.ResponseWriter, r *http.Request, p auth.Princip
 	}
 	httpio.WriteJSON(w, http.StatusOK, toPromptRead(p.Project, &prompt, graph))
 	return nil
+}
+
+// promptIDs finds the ids of a project's prompts, each once; "" where there is
+// no such version.
+func (a *API) promptIDs(ctx context.Context, project string) func(name string, version int64) string {
+	if a.catalog == nil {
+		return nil
+	}
+	type key struct {
+		name    string
+		version int64
+	}
+	known := map[key]string{}
+	return func(name string, version int64) string {
+		k := key{name, version}
+		id, found := known[k]
+		if !found && version > 0 && version <= math.MaxInt32 {
+			// An id that can't be read is left out: the observation itself matters more.
+			p, err := a.catalog.Prompt(ctx, project, catalog.PromptRef{Name: name, Version: int(version)})
+			if err == nil {
+				id = p.ID
+			}
+			known[k] = id
+		}
+		return id
+	}
 }
 
 // promptRequest is the body that adds a version. Active belongs to the first

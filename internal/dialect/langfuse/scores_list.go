@@ -121,7 +121,7 @@ func (a *API) scorePage(w http.ResponseWriter, r *http.Request, p auth.Principal
 	if err != nil {
 		return err
 	}
-	v := a.view(answer(w), p)
+	v := a.view(r.Context(), answer(w), p)
 	v.str(`{"data":[`)
 	for i := range rows.Rows {
 		if i > 0 {
@@ -292,7 +292,7 @@ func (a *API) listScoresV3(w http.ResponseWriter, r *http.Request, p auth.Princi
 	if err != nil {
 		return err
 	}
-	v := a.view(answer(w), p)
+	v := a.view(r.Context(), answer(w), p)
 	v.str(`{"data":[`)
 	for i := range page.Rows {
 		if i > 0 {

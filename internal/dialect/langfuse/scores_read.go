@@ -26,7 +26,7 @@ func (a *API) getScore(w http.ResponseWriter, r *http.Request, p auth.Principal,
 	if err != nil {
 		return err
 	}
-	v := a.view(answer(w), p)
+	v := a.view(r.Context(), answer(w), p)
 	v.score(&s, s.TraceID, shape)
 	return v.finish()
 }

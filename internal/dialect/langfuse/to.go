@@ -14,6 +14,8 @@ type view struct {
 	project string
 	prices  func(modelID string) flatPrices // today's default-tier prices
 	known   map[string]flatPrices
+
+	promptID func(name string, version int64) string // "": no such version
 }
 
 // flatPrices is what one unit costs by a model's definition of today.
@@ -104,10 +106,16 @@ func (v *view) parameters(o *domain.Observation) {
 	v.value(domain.Body{Kind: domain.JSON, Data: o.ModelParameters})
 }
 
-// prompt appends the keys about the prompt. The id stays null: prompts are kept
-// by name and version as they were sent.
+// prompt appends the keys about the prompt: name and version as they were sent,
+// and the id of what has them today.
 func (v *view) prompt(o *domain.Observation) {
-	v.str(`,"promptId":null,"promptName":`)
+	id := ""
+	if v.promptID != nil && o.PromptName != "" && o.PromptVersion.Set {
+		id = v.promptID(o.PromptName, o.PromptVersion.Value)
+	}
+	v.str(`,"promptId":`)
+	v.orNull(id)
+	v.str(`,"promptName":`)
 	v.orNull(o.PromptName)
 	v.str(`,"promptVersion":`)
 	if o.PromptVersion.Set {

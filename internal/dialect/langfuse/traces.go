@@ -40,8 +40,8 @@ func (a *API) readRoutes(mux *http.ServeMux) {
 }
 
 // view writes into an answer to p.
-func (a *API) view(s *stream, p auth.Principal) *view {
-	return &view{stream: s, project: p.Project, prices: a.flatPrices(p.Project)}
+func (a *API) view(ctx context.Context, s *stream, p auth.Principal) *view {
+	return &view{stream: s, project: p.Project, prices: a.flatPrices(p.Project), promptID: a.promptIDs(ctx, p.Project)}
 }
 
 // flatPrices finds today's prices of a project's model definitions.
@@ -101,7 +101,7 @@ func (a *API) getTrace(w http.ResponseWriter, r *http.Request, p auth.Principal)
 	if err != nil {
 		return err
 	}
-	v := a.view(answer(w), p)
+	v := a.view(r.Context(), answer(w), p)
 	if err := v.trace(r.Context(), t, traceGroups(lists(r.URL.Query(), "fields"))); err != nil {
 		return err
 	}

@@ -99,7 +99,7 @@ func (a *API) listTraces(w http.ResponseWriter, r *http.Request, p auth.Principa
 	if err != nil {
 		return err
 	}
-	out := a.view(answer(w), p)
+	out := a.view(r.Context(), answer(w), p)
 	out.str(`{"data":[`)
 	for i := range rows.Rows {
 		if i > 0 {
@@ -199,7 +199,7 @@ func (a *API) listSessions(w http.ResponseWriter, r *http.Request, p auth.Princi
 	if err != nil {
 		return err
 	}
-	out := a.view(answer(w), p)
+	out := a.view(r.Context(), answer(w), p)
 	out.str(`{"data":[`)
 	for i := range rows.Rows {
 		if i > 0 {
@@ -231,7 +231,7 @@ func (a *API) getSession(w http.ResponseWriter, r *http.Request, p auth.Principa
 		View: query.Traces, Filter: same(query.ColSession), Limit: sessionPage,
 		Order: []query.Key{{Ref: query.Ref{Column: query.ColStart}}},
 	}
-	out := a.view(answer(w), p)
+	out := a.view(r.Context(), answer(w), p)
 	out.session(head.Rows[0].Session)
 	out.str(`,"traces":[`)
 	for n := 0; ; {
