@@ -177,13 +177,9 @@ type tierRequest struct {
 
 // postModel serves POST /models.
 func (a *API) postModel(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
-	body, err := httpio.ReadBody(r, a.maxBody)
-	if err != nil {
-		return err
-	}
 	var in modelRequest
-	if err := json.Unmarshal(body, &in); err != nil {
-		return &domain.Error{Code: domain.Invalid, Msg: "the body is not a model definition: " + err.Error(), Err: err}
+	if err := a.readObject(r, "model definition", &in); err != nil {
+		return err
 	}
 	d, err := in.definition()
 	if err != nil {
