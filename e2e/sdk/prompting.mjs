@@ -54,3 +54,16 @@ export async function run(c, sdk) {
     ],
   );
 }
+
+/** The same through the client of JavaScript 4 and 5, which deletes too. */
+export async function runWithClient(c, lf) {
+  await run(c, {
+    get: (name, version, options) => lf.prompt.get(name, { version, ...options }),
+    create: (body) => lf.prompt.create(body),
+    label: (name, version, newLabels) => lf.prompt.update({ name, version, newLabels }),
+  });
+  const name = `short-lived/${randomUUID()}`;
+  await lf.prompt.create({ name, prompt: 'x' });
+  await lf.prompt.delete(name);
+  await c.call('after a deletion', async () => (await lf.api.prompts.list({ name })).data, []);
+}

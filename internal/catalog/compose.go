@@ -136,8 +136,11 @@ func newResolver(tx store.Tx, root PromptNode) *resolver {
 // the next one would otherwise fill the memory.
 const maxResolved = 16 << 20
 
-// resolve is the prompt of p with its parts put in.
+// resolve is the prompt of p with its parts put in; without parts, as it came.
 func (r *resolver) resolve(p *Prompt) (json.RawMessage, error) {
+	if len(uses(p)) == 0 {
+		return p.Prompt, nil
+	}
 	return mapTexts(p, func(text string) (string, error) { return r.expand(text, []*Prompt{p}) })
 }
 

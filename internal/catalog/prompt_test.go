@@ -111,14 +111,13 @@ func TestPromptComposition(t *testing.T) {
 	if err := create(5, tag(4)); domain.CodeOf(err) != domain.Invalid {
 		t.Errorf("six deep: %v", err)
 	}
-	// What grew under a prompt after it was written is told when it is read.
 	if err := create(0, strings.Repeat("x", 1<<20)); err != nil {
 		t.Fatal(err)
 	}
 	if err := create(1, strings.Repeat(tag(0), 17)); domain.CodeOf(err) != domain.Invalid {
 		t.Errorf("17 MiB: %v", err)
 	}
-	if err := create(0, tag(4)); domain.CodeOf(err) != domain.Invalid {
+	if err := create(0, tag(2)); domain.CodeOf(err) != domain.Invalid {
 		t.Errorf("a circle: %v", err)
 	}
 }
