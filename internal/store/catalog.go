@@ -29,7 +29,8 @@ type Catalog interface {
 	Close() error
 }
 
-// Record is one thing of the catalog.
+// Record is one thing of the catalog. Keys are only written: what is read has
+// none, since all that matters of them is in the value.
 type Record struct {
 	Kind  string // "project", "apikey", …
 	ID    string // unique within (project, kind)
@@ -59,4 +60,14 @@ type Tx interface {
 	// id), after that of the record id after ("" = from the start). Name ""
 	// lists all of the kind by id.
 	Find(kind, name, value, after string) iter.Seq2[Record, error]
+	// Page lists at most limit records that have the key, in the order of Find:
+	// of those whose Sort is not below from all but the first skip. The time it
+	// takes grows with skip, though slowly.
+	Page(kind, name, value, from string, skip, limit int) ([]Record, error)
+	// Entries lists the keys of that name and value from the Sort from on, in
+	// the order of Find, without reading their records.
+	Entries(kind, name, value, from string) iter.Seq2[Entry, error]
 }
+
+// Entry is a place in a list: the Sort of a key, and whose it is.
+type Entry struct{ Sort, ID string }

@@ -39,28 +39,7 @@ func (t *catalogTx) Get(kind, id string) (store.Record, error) {
 	if err != nil {
 		return store.Record{}, fmt.Errorf("catalog: get %s: %w", kind, err)
 	}
-	if err := t.keys(&r); err != nil {
-		return store.Record{}, err
-	}
 	return r, nil
-}
-
-// keys reads the keys of r.
-func (t *catalogTx) keys(r *store.Record) error {
-	rows, err := t.conn.QueryContext(t.ctx, `SELECT name, value, sort, uniq FROM keys
-		WHERE project = ? AND kind = ? AND id = ? ORDER BY name, value, sort`, t.project, r.Kind, r.ID)
-	if err != nil {
-		return fmt.Errorf("catalog: keys of %s: %w", r.Kind, err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var k store.Key
-		if err := rows.Scan(&k.Name, &k.Value, &k.Sort, &k.Unique); err != nil {
-			return fmt.Errorf("catalog: keys of %s: %w", r.Kind, err)
-		}
-		r.Keys = append(r.Keys, k)
-	}
-	return rows.Err()
 }
 
 // Put implements store.Tx.
@@ -105,7 +84,8 @@ func (t *catalogTx) Delete(kind, id string) error {
 }
 
 func (t *catalogTx) dropKeys(kind, id string) error {
-	if _, err := t.conn.ExecContext(t.ctx, `DELETE FROM keys WHERE project = ? AND kind = ? AND id = ?`,
+	// Left to itself SQLite goes through all keys of the kind here.
+	if _, err := t.conn.ExecContext(t.ctx, `DELETE FROM keys INDEXED BY keys_record WHERE project = ? AND kind = ? AND id = ?`,
 		t.project, kind, id); err != nil {
 		return fmt.Errorf("catalog: keys of %s: %w", kind, err)
 	}
@@ -135,10 +115,6 @@ func (t *catalogTx) Find(kind, name, value, after string) iter.Seq2[store.Record
 				return
 			}
 			for i := range page {
-				if err := t.keys(&page[i]); err != nil {
-					yield(store.Record{}, err)
-					return
-				}
 				if !yield(page[i], nil) {
 					return
 				}
@@ -180,6 +156,70 @@ func (t *catalogTx) page(kind, name, value, sort, id string) ([]store.Record, []
 		page, sorts = append(page, r), append(sorts, s)
 	}
 	return page, sorts, rows.Err()
+}
+
+// Page implements store.Tx. What is skipped is counted in the index alone.
+func (t *catalogTx) Page(kind, name, value, from string, skip, limit int) ([]store.Record, error) {
+	rows, err := t.conn.QueryContext(t.ctx, `SELECT r.id, r.value FROM
+		(SELECT sort, id FROM keys WHERE project = ?1 AND kind = ?2 AND name = ?3 AND value = ?4 AND sort >= ?5
+			ORDER BY sort, id LIMIT ?6 OFFSET ?7) k
+		CROSS JOIN records r ON r.project = ?1 AND r.kind = ?2 AND r.id = k.id ORDER BY k.sort, k.id`,
+		t.project, kind, name, value, from, limit, skip)
+	if err != nil {
+		return nil, fmt.Errorf("catalog: page of %s: %w", kind, err)
+	}
+	defer rows.Close()
+	var page []store.Record
+	for rows.Next() {
+		r := store.Record{Kind: kind}
+		if err := rows.Scan(&r.ID, &r.Value); err != nil {
+			return nil, fmt.Errorf("catalog: page of %s: %w", kind, err)
+		}
+		page = append(page, r)
+	}
+	return page, rows.Err()
+}
+
+// entriesPage is how many keys a listing of keys reads at a time.
+const entriesPage = 1000
+
+// Entries implements store.Tx.
+func (t *catalogTx) Entries(kind, name, value, from string) iter.Seq2[store.Entry, error] {
+	return func(yield func(store.Entry, error) bool) {
+		at, more := store.Entry{Sort: from}, true
+		for more {
+			page, err := t.entries(kind, name, value, at)
+			if err != nil {
+				yield(at, fmt.Errorf("catalog: keys of %s: %w", kind, err))
+				return
+			}
+			for _, at = range page {
+				if !yield(at, nil) {
+					return
+				}
+			}
+			more = len(page) == entriesPage
+		}
+	}
+}
+
+func (t *catalogTx) entries(kind, name, value string, after store.Entry) ([]store.Entry, error) {
+	rows, err := t.conn.QueryContext(t.ctx, `SELECT sort, id FROM keys
+		WHERE project = ? AND kind = ? AND name = ? AND value = ? AND (sort, id) > (?, ?) ORDER BY sort, id LIMIT ?`,
+		t.project, kind, name, value, after.Sort, after.ID, entriesPage)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var page []store.Entry
+	for rows.Next() {
+		var e store.Entry
+		if err := rows.Scan(&e.Sort, &e.ID); err != nil {
+			return nil, err
+		}
+		page = append(page, e)
+	}
+	return page, rows.Err()
 }
 
 // catalogConflict reports whether a Unique key was held by another record.
