@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"github.com/clewhq/clew/internal/catalog"
 	"github.com/clewhq/clew/internal/domain"
 )
 
@@ -15,17 +16,8 @@ const (
 	direct                    // posted by itself
 )
 
-// scoreConfig is what a project says about the scores of one kind.
-type scoreConfig struct {
-	name       string
-	typ        domain.ScoreType
-	archived   bool
-	min, max   domain.Opt[float64]
-	categories map[string]float64
-}
-
-// findConfig finds a score config of a project, nil where there is none.
-type findConfig func(id string) (*scoreConfig, error)
+// findConfig finds a score config of the project; domain.NotFound.
+type findConfig func(id string) (*catalog.ScoreConfig, error)
 
 // maxScoreText is how many characters a score of type TEXT may have.
 const maxScoreText = 500
@@ -33,8 +25,7 @@ const maxScoreText = 500
 // correctionName is the name of every correction.
 const correctionName = "output"
 
-// fromScore is what a body says of the score of that id. A score whose config
-// the project does not have is taken as it is.
+// fromScore is what a body says of the score of that id.
 func fromScore(f *wireFields, id string, find findConfig, stamp domain.Stamp, route scoreRoute) (domain.ScorePatch, error) {
 	p := domain.ScorePatch{Stamp: stamp, Said: domain.ScoreName | domain.ScoreValue | domain.ScoreTimestamp | domain.ScoreSource}
 	s := &p.Value
@@ -74,17 +65,17 @@ func fromScore(f *wireFields, id string, find findConfig, stamp domain.Stamp, ro
 	f.scoreTarget(s)
 	f.scoreSource(s, route)
 	f.scoreValue(s)
-	if config != nil {
-		f.checkConfig(s, config)
-	}
 	if f.err != nil {
 		return p, f.err
+	}
+	if config != nil {
+		return p, config.Apply(s)
 	}
 	return p, nil
 }
 
-// scoreConfig is the config that the score names, nil where it is unknown.
-func (f *wireFields) scoreConfig(s *domain.Score, find findConfig) (*scoreConfig, error) {
+// scoreConfig is the config that the score names, nil where it names none.
+func (f *wireFields) scoreConfig(s *domain.Score, find findConfig) (*catalog.ScoreConfig, error) {
 	if s.ConfigID == "" || f.err != nil {
 		return nil, nil
 	}
@@ -92,7 +83,7 @@ func (f *wireFields) scoreConfig(s *domain.Score, find findConfig) (*scoreConfig
 }
 
 // scoreType fills in the type: as sent, else the config's, else by the value.
-func (f *wireFields) scoreType(s *domain.Score, config *scoreConfig) {
+func (f *wireFields) scoreType(s *domain.Score, config *catalog.ScoreConfig) {
 	value := f.raw[keyValue]
 	s.Type = domain.ScoreType(f.text(keyDataType))
 	switch s.Type {
@@ -102,7 +93,7 @@ func (f *wireFields) scoreType(s *domain.Score, config *scoreConfig) {
 		case f.has(keyDataType):
 			f.fail(keyDataType, "must not be empty")
 		case config != nil:
-			s.Type = config.typ
+			s.Type = config.Type
 		case isString(value):
 			s.Type = domain.ScoreCategorical
 		case isNumber(value):
@@ -116,15 +107,15 @@ func (f *wireFields) scoreType(s *domain.Score, config *scoreConfig) {
 }
 
 // scoreName fills in the name: the config's and a correction's are given.
-func (f *wireFields) scoreName(s *domain.Score, config *scoreConfig) {
+func (f *wireFields) scoreName(s *domain.Score, config *catalog.ScoreConfig) {
 	s.Name = f.text(keyName)
 	switch {
 	case s.Type == domain.ScoreCorrection:
 		s.Name = correctionName
+	case config != nil:
+		s.Name = config.Name
 	case s.Name == "":
 		f.fail(keyName, "is required and must not be empty")
-	case config != nil:
-		s.Name = config.name
 	}
 }
 
@@ -211,25 +202,5 @@ func (f *wireFields) scoreNumber(s *domain.Score, raw []byte) {
 		s.StringValue = "True"
 	default:
 		f.fail(keyValue, "must be 0 or 1 for a score of type BOOLEAN")
-	}
-}
-
-// checkConfig checks the score by the rules of its config.
-func (f *wireFields) checkConfig(s *domain.Score, c *scoreConfig) {
-	switch {
-	case c.archived:
-		f.fail(keyConfigID, "the score config is archived")
-	case s.Type != c.typ:
-		f.fail(keyDataType, "must be %s, as the score config has it", c.typ)
-	case s.Type == domain.ScoreNumeric && c.min.Set && s.Value.Value < c.min.Value:
-		f.fail(keyValue, "must be at least %v, as the score config has it", c.min.Value)
-	case s.Type == domain.ScoreNumeric && c.max.Set && s.Value.Value > c.max.Value:
-		f.fail(keyValue, "must be at most %v, as the score config has it", c.max.Value)
-	case s.Type == domain.ScoreCategorical:
-		number, found := c.categories[s.StringValue]
-		if !found {
-			f.fail(keyValue, "must be one of the categories of the score config")
-		}
-		s.Value = domain.Some(number)
 	}
 }

@@ -112,7 +112,7 @@ func elements(list []byte, limit int) (raws [][]byte, err error) {
 // was not kept, nil where it was. An error means that none is known to be kept.
 func (a *API) takeEvents(ctx context.Context, p auth.Principal, events []event) ([]*domain.Error, error) {
 	failed := make([]*domain.Error, len(events))
-	b := newBatch(p, inBatch)
+	b := a.newBatch(ctx, p, inBatch)
 	for i := range events {
 		var err error
 		if failed[i], err = eventFailure(b.take(p, &events[i], i)); err != nil {
@@ -123,8 +123,8 @@ func (a *API) takeEvents(ctx context.Context, p auth.Principal, events []event) 
 }
 
 // newBatch is an empty batch of the caller's project.
-func newBatch(p auth.Principal, route scoreRoute) *batch {
-	b := &batch{find: noConfig, route: route}
+func (a *API) newBatch(ctx context.Context, p auth.Principal, route scoreRoute) *batch {
+	b := &batch{find: a.configs(ctx, p.Project), route: route}
 	b.Project = p.Project
 	return b
 }

@@ -57,7 +57,7 @@ func (a *API) writeSingle(w http.ResponseWriter, r *http.Request, p auth.Princip
 	}
 	stamp := a.arrival(kind.op)
 	stamp.Event = a.newID()
-	b := newBatch(p, direct)
+	b := a.newBatch(r.Context(), p, direct)
 	id, err := "", error(f.err)
 	if f.err == nil {
 		id, err = b.add(&f, kind, stamp, a.newID, 0)

@@ -178,7 +178,7 @@ type tierRequest struct {
 // postModel serves POST /models.
 func (a *API) postModel(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
 	var in modelRequest
-	if err := a.readObject(r, "model definition", &in); err != nil {
+	if err := a.readObject(r, &in); err != nil {
 		return err
 	}
 	d, err := in.definition()

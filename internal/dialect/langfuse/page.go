@@ -53,6 +53,14 @@ func (p page) of(n int) (from, to int, meta pageMeta) {
 	return from, min(n, from+p.limit), p.meta(int64(n))
 }
 
+// skip is how many items stand before the part.
+func (p page) skip() int {
+	if p.number-1 > math.MaxInt32/p.limit {
+		return math.MaxInt32
+	}
+	return (p.number - 1) * p.limit
+}
+
 // meta is what is said about a part of n items.
 func (p page) meta(n int64) pageMeta {
 	limit := int64(p.limit)

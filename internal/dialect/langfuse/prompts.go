@@ -191,7 +191,7 @@ func (a *API) postPromptV1(w http.ResponseWriter, r *http.Request, p auth.Princi
 
 func (a *API) createPrompt(w http.ResponseWriter, r *http.Request, p auth.Principal, withActive bool) error {
 	var in promptRequest
-	if err := a.readObject(r, "prompt", &in); err != nil {
+	if err := a.readObject(r, &in); err != nil {
 		return err
 	}
 	n := catalog.NewPrompt{Name: in.Name, Type: in.Type, Prompt: in.Prompt, Config: in.Config, Labels: in.Labels, Tags: in.Tags}
@@ -213,18 +213,6 @@ func (a *API) createPrompt(w http.ResponseWriter, r *http.Request, p auth.Princi
 	return nil
 }
 
-// readObject reads a request's body into v; what names the thing in errors.
-func (a *API) readObject(r *http.Request, what string, v any) error {
-	body, err := httpio.ReadBody(r, a.maxBody)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(body, v); err != nil {
-		return &domain.Error{Code: domain.Invalid, Msg: "the body is not a " + what + ": " + err.Error(), Err: err}
-	}
-	return nil
-}
-
 // patchPromptVersion serves PATCH /v2/prompts/{promptName}/versions/{version}.
 func (a *API) patchPromptVersion(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
 	path := r.PathValue("promptName")
@@ -240,7 +228,7 @@ func (a *API) patchPromptVersion(w http.ResponseWriter, r *http.Request, p auth.
 	var in struct {
 		NewLabels []string `json:"newLabels"`
 	}
-	if err := a.readObject(r, "list of labels", &in); err != nil {
+	if err := a.readObject(r, &in); err != nil {
 		return err
 	}
 	if in.NewLabels == nil {

@@ -1,10 +1,12 @@
 package langfuse
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 
 	"github.com/clewhq/clew/internal/auth"
+	"github.com/clewhq/clew/internal/catalog"
 	"github.com/clewhq/clew/internal/domain"
 	"github.com/clewhq/clew/internal/httpio"
 )
@@ -52,7 +54,7 @@ func (a *API) postScores(w http.ResponseWriter, r *http.Request, p auth.Principa
 	}
 	var f wireFields
 	f.read(raw, "")
-	b := newBatch(p, direct)
+	b := a.newBatch(r.Context(), p, direct)
 	id, err := b.add(&f, scoreKind, a.arrival(domain.Create), a.newID, 0)
 	if err != nil {
 		return err
@@ -71,7 +73,7 @@ func (a *API) postScoreList(w http.ResponseWriter, r *http.Request, p auth.Princ
 	}
 	now := a.arrival(domain.Create)
 	failed := make([]*domain.Error, len(raws))
-	b := newBatch(p, direct)
+	b := a.newBatch(r.Context(), p, direct)
 	for i, raw := range raws {
 		var f wireFields
 		f.read(raw, "")
@@ -109,6 +111,18 @@ func (a *API) arrival(op domain.Op) domain.Stamp {
 	return domain.Stamp{Time: a.now().UnixNano(), Op: op}
 }
 
-// noConfig finds no score config: the catalog keeps none yet, so a score that
-// names one is stored as it came.
-func noConfig(string) (*scoreConfig, error) { return nil, nil }
+// configs finds the score configs of a project, each once for a request.
+func (a *API) configs(ctx context.Context, project string) findConfig {
+	known := map[string]*catalog.ScoreConfig{}
+	return func(id string) (*catalog.ScoreConfig, error) {
+		if c := known[id]; c != nil {
+			return c, nil
+		}
+		c, err := a.catalog.ScoreConfig(ctx, project, id)
+		if err != nil {
+			return nil, err
+		}
+		known[id] = &c
+		return &c, nil
+	}
+}

@@ -31,6 +31,7 @@ func (a *API) readRoutes(mux *http.ServeMux) {
 	a.handle(mux, prefix+"/v2/scores/{scoreId}", map[string]handler{"GET": a.getScoreV2})
 	a.handle(mux, prefix+"/projects", map[string]handler{"GET": a.listProjects})
 	a.promptRoutes(mux)
+	a.scoreConfigRoutes(mux)
 	a.handle(mux, prefix+"/models", map[string]handler{"GET": a.listModels, "POST": a.postModel})
 	a.handle(mux, prefix+"/models/{modelId}", map[string]handler{"GET": a.getModel, "DELETE": a.deleteModel})
 	a.healthRoutes(mux)

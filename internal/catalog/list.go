@@ -1,0 +1,56 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/clewhq/clew/internal/domain"
+	"github.com/clewhq/clew/internal/store"
+)
+
+// listKey is the key by which records are listed, by the thing that they
+// belong to: a dataset's items, a queue's; "" for what belongs to the project.
+const listKey = "list"
+
+// newestFirst is the key that lists a record among those of owner. Langfuse's
+// API orders by creation in milliseconds, then by id.
+func newestFirst(owner string, created domain.Time) store.Key {
+	return store.Key{Name: listKey, Value: owner, Sort: newestSort(created)}
+}
+
+// newestSort is a text that is less the later created is.
+func newestSort(created domain.Time) string {
+	return fmt.Sprintf("%015d", math.MaxInt64/nanosPerMilli-created.Nanos()/nanosPerMilli)
+}
+
+const nanosPerMilli = 1_000_000
+
+// listPage reads a part of the records of owner, the newest first, and counts
+// them all. It is for lists of some thousands; see census for longer ones.
+func listPage[T any](
+	ctx context.Context, c *Catalog, project, kind, owner string, skip, limit int, decode func(store.Record) (T, error),
+) (out []T, total int, err error) {
+	err = c.records.View(ctx, project, func(tx store.Tx) error {
+		out, total = make([]T, 0, limit), 0
+		for _, err := range tx.Entries(kind, listKey, owner, "") {
+			if err != nil {
+				return err
+			}
+			total++
+		}
+		page, err := tx.Page(kind, listKey, owner, "", skip, limit)
+		if err != nil {
+			return err
+		}
+		for _, r := range page {
+			v, err := decode(r)
+			if err != nil {
+				return err
+			}
+			out = append(out, v)
+		}
+		return nil
+	})
+	return out, total, err
+}
