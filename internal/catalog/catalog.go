@@ -37,6 +37,7 @@ type Catalog struct {
 	prices  *pricing.Book
 	now     func() time.Time
 	changes atomic.Uint64 // of keys, for whoever caches them
+	seen    seenExperiments
 }
 
 // New makes a Catalog over a store's records. Price lists that it writes are

@@ -26,13 +26,16 @@ func newestSort(created domain.Time) string {
 
 const nanosPerMilli = 1_000_000
 
+// maxListed is a limit that takes a whole list.
+const maxListed = 1 << 30
+
 // listPage reads a part of the records of owner, the newest first, and counts
 // them all. It is for lists of some thousands; see census for longer ones.
 func listPage[T any](
 	ctx context.Context, c *Catalog, project, kind, owner string, skip, limit int, decode func(store.Record) (T, error),
 ) (out []T, total int, err error) {
 	err = c.records.View(ctx, project, func(tx store.Tx) error {
-		out, total = make([]T, 0, limit), 0
+		out, total = []T{}, 0
 		for _, err := range tx.Entries(kind, listKey, owner, "") {
 			if err != nil {
 				return err

@@ -368,6 +368,18 @@ func (c *Catalog) Prompt(ctx context.Context, project string, ref PromptRef) (p 
 	return p, err
 }
 
+// PromptByID reads one version by its id; domain.NotFound.
+func (c *Catalog) PromptByID(ctx context.Context, project, id string) (p Prompt, err error) {
+	err = c.records.View(ctx, project, func(tx store.Tx) error {
+		r, err := tx.Get(kindPrompt, id)
+		if err == nil {
+			p, err = decodePrompt(r)
+		}
+		return err
+	})
+	return p, err
+}
+
 // Prompts calls yield with every version of every prompt of a project, in no
 // order, until it returns false.
 func (c *Catalog) Prompts(ctx context.Context, project string, yield func(Prompt) bool) error {

@@ -28,6 +28,10 @@ type Options struct {
 	// Mask may change the bodies of an observation or a trace before anything
 	// is derived from them or kept; nil changes nothing.
 	Mask func(project string, c *domain.Content)
+	// Experiments is told of the experiments that a batch's observations name,
+	// before the batch is queued; where it fails the batch is not kept. nil:
+	// nobody is told.
+	Experiments func(ctx context.Context, project string, named []domain.Experiment) error
 }
 
 // Kind is a kind of patch in a batch.
@@ -127,6 +131,9 @@ func (w *Writer) Write(ctx context.Context, b *store.Batch) (rejected []Rejectio
 	}
 	r := w.prepare(b)
 	if r.batch.Len() > 0 {
+		if err := w.tellExperiments(ctx, &r.batch); err != nil {
+			return nil, err
+		}
 		if err := w.enqueue(r); err != nil {
 			w.metrics.count(&r.batch, "refused")
 			return nil, err
@@ -144,6 +151,24 @@ func (w *Writer) Write(ctx context.Context, b *store.Batch) (rejected []Rejectio
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Index, b.Index))
 	})
 	return r.rejected, nil
+}
+
+// tellExperiments passes on which experiments b names, each once.
+func (w *Writer) tellExperiments(ctx context.Context, b *store.Batch) error {
+	if w.options.Experiments == nil {
+		return nil
+	}
+	var named []domain.Experiment
+	for i := range b.Observations {
+		x := &b.Observations[i].Value.Experiment
+		if x.ID != "" && !slices.ContainsFunc(named, func(n domain.Experiment) bool { return n.ID == x.ID }) {
+			named = append(named, *x)
+		}
+	}
+	if len(named) == 0 {
+		return nil
+	}
+	return w.options.Experiments(ctx, b.Project, named)
 }
 
 func canceled(cause error) error {

@@ -83,7 +83,9 @@ func Start(ctx context.Context, c *Config, version string, log *slog.Logger) (_ 
 	if err := s.initialise(ctx, c, cat); err != nil {
 		return nil, err
 	}
-	writer := ingest.NewWriter(traces, ingest.Options{QueueBytes: c.QueueBytes, Registerer: metrics, PriceKeys: prices.AttributeKeys()})
+	writer := ingest.NewWriter(traces, ingest.Options{
+		QueueBytes: c.QueueBytes, Registerer: metrics, PriceKeys: prices.AttributeKeys(), Experiments: cat.SeeExperiments,
+	})
 	s.opened("writer", writer.Close)
 
 	listener, err := net.Listen("tcp", c.Listen)
