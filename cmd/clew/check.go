@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/clewhq/clew/internal/blob"
 	"github.com/clewhq/clew/internal/server"
 	"github.com/clewhq/clew/internal/store/local"
 )
@@ -35,6 +37,9 @@ func check(e *env, args []string) error {
 	}
 	if r.Dropped > 0 {
 		fmt.Fprintf(e.out, "and %d more problems\n", r.Dropped)
+	}
+	if err := blob.Check(ctx, filepath.Join(c.Data, "blobs")); err != nil {
+		return err
 	}
 	if n := int64(len(r.Problems)) + r.Dropped; n > 0 {
 		return fmt.Errorf("%s is damaged: %d problems", c.Data, n)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -26,9 +27,11 @@ type Config struct {
 	LogLevel    slog.Level
 	LogJSON     bool
 	Pprof       bool
-	MaxBody     int64 // bytes of a request's body after decompression
-	QueueBytes  int64 // bytes of bodies that may wait to be written
-	MemoryLimit int64 // bytes that the garbage collector keeps below if it can; 0: no limit
+	MaxBody     int64  // bytes of a request's body after decompression
+	MaxMedia    int64  // bytes of an uploaded content
+	PublicURL   string // how clients reach the server, without a slash at its end; "": as each of them called
+	QueueBytes  int64  // bytes of bodies that may wait to be written
+	MemoryLimit int64  // bytes that the garbage collector keeps below if it can; 0: no limit
 
 	Init         catalog.Init
 	InitPassword string
@@ -92,6 +95,17 @@ var settings = []setting{
 		set: func(c *Config, v string) (err error) { c.Pprof, err = strconv.ParseBool(v); return err }},
 	{flag: "max-body", variables: []string{"CLEW_MAX_BODY"}, preset: "64MiB", help: "largest request `size`, after decompression",
 		set: size(func(c *Config) *int64 { return &c.MaxBody })},
+	{flag: "max-media", variables: []string{"CLEW_MAX_MEDIA"}, preset: "1GiB", help: "largest `size` of an uploaded image, recording or other content",
+		set: size(func(c *Config) *int64 { return &c.MaxMedia })},
+	{flag: "public-url", variables: []string{"CLEW_PUBLIC_URL"}, help: "`URL` under which clients reach the server, for links; without it as each client called",
+		set: func(c *Config, v string) error {
+			c.PublicURL = strings.TrimRight(v, "/")
+			u, err := url.Parse(v)
+			if v != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "") {
+				return errors.New("must be like https://clew.example.com")
+			}
+			return nil
+		}},
 	{flag: "queue", variables: []string{"CLEW_QUEUE"}, preset: "64MiB", help: "`size` of what may wait to be written before requests are refused",
 		set: size(func(c *Config) *int64 { return &c.QueueBytes })},
 	{flag: "memory-limit", variables: []string{"CLEW_MEMORY_LIMIT"}, preset: "0", help: "`size` below which the garbage collector tries to stay; 0: no limit",

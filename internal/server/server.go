@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/clewhq/clew/internal/auth"
+	"github.com/clewhq/clew/internal/blob"
 	"github.com/clewhq/clew/internal/catalog"
 	"github.com/clewhq/clew/internal/dialect/langfuse"
 	"github.com/clewhq/clew/internal/dialect/native"
@@ -83,6 +84,14 @@ func Start(ctx context.Context, c *Config, version string, log *slog.Logger) (_ 
 	if err := s.initialise(ctx, c, cat); err != nil {
 		return nil, err
 	}
+	blobs, err := blob.Open(filepath.Join(c.Data, "blobs"))
+	if err != nil {
+		return nil, err
+	}
+	mediaSecret, err := cat.Secret(ctx, "media")
+	if err != nil {
+		return nil, err
+	}
 	writer := ingest.NewWriter(traces, ingest.Options{
 		QueueBytes: c.QueueBytes, Registerer: metrics, PriceKeys: prices.AttributeKeys(), Experiments: cat.SeeExperiments,
 	})
@@ -100,7 +109,7 @@ func Start(ctx context.Context, c *Config, version string, log *slog.Logger) (_ 
 	}
 	s.opened("run file", func() error { return removeRunFile(c.Data) })
 	keys := auth.New(cat, token)
-	s.http = httpio.NewServer(s.handler(c, parts{traces, writer, cat, prices, keys, metrics, version}), log)
+	s.http = httpio.NewServer(s.handler(c, parts{traces, writer, cat, prices, keys, blobs, mediaSecret, metrics, version}), log)
 	go func() { s.serving <- s.http.Serve(listener) }()
 	return s, nil
 }
@@ -135,6 +144,8 @@ type parts struct {
 	catalog *catalog.Catalog
 	prices  *pricing.Book
 	auth    *auth.Authenticator
+	blobs   *blob.Dir
+	secret  []byte // for the URLs of contents
 	metrics *prometheus.Registry
 	version string
 }
@@ -144,6 +155,7 @@ func (s *Server) handler(c *Config, p parts) http.Handler {
 	s.langfuse = langfuse.New(langfuse.Options{
 		Traces: p.traces, Writer: p.writer, Auth: p.auth, Catalog: p.catalog, Prices: p.prices,
 		Log: s.log, MaxBody: c.MaxBody, Version: p.version,
+		Blobs: p.blobs, MaxMedia: c.MaxMedia, PublicURL: c.PublicURL, MediaSecret: p.secret,
 	})
 	s.langfuse.Routes(mux)
 	otlp.New(otlp.Options{Writer: p.writer, Auth: p.auth, Log: s.log, MaxBody: c.MaxBody}).Routes(mux)

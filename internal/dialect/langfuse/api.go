@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/clewhq/clew/internal/auth"
+	"github.com/clewhq/clew/internal/blob"
 	"github.com/clewhq/clew/internal/catalog"
 	"github.com/clewhq/clew/internal/domain"
 	"github.com/clewhq/clew/internal/httpio"
@@ -44,11 +45,18 @@ type Options struct {
 	Auth    Authenticator
 	Catalog *catalog.Catalog
 	Prices  *pricing.Book
-	Log     *slog.Logger     // nil: nothing is logged
-	MaxBody int64            // bytes after decompression; 0: DefaultMaxBody
-	Now     func() time.Time // nil: time.Now
-	NewID   func() string    // nil: a random UUID
-	Version string           // Clew's own release, without "v"
+	Log     *slog.Logger // nil: nothing is logged
+	MaxBody int64        // bytes after decompression; 0: DefaultMaxBody
+	// Blobs keeps contents, of at most MaxMedia bytes; 0: DefaultMaxMedia. Their
+	// URLs begin with PublicURL, "" for as the client called, and are signed
+	// with MediaSecret.
+	Blobs       *blob.Dir
+	MaxMedia    int64
+	PublicURL   string // without a slash at its end
+	MediaSecret []byte
+	Now         func() time.Time // nil: time.Now
+	NewID       func() string    // nil: a random UUID
+	Version     string           // Clew's own release, without "v"
 }
 
 // API serves the routes below /api/public.
@@ -65,6 +73,11 @@ type API struct {
 	version string
 	walks   *walks
 
+	blobs       *blob.Dir
+	maxMedia    int64
+	publicURL   string
+	mediaSecret []byte
+
 	stopping atomic.Bool // readiness says no
 
 	paths map[string]*pathRoutes // while Routes runs
@@ -75,12 +88,16 @@ func New(o Options) *API {
 	a := &API{
 		traces: o.Traces, writer: o.Writer, auth: o.Auth, catalog: o.Catalog, prices: o.Prices,
 		log: o.Log, maxBody: o.MaxBody, now: o.Now, newID: o.NewID, version: o.Version,
+		blobs: o.Blobs, maxMedia: o.MaxMedia, publicURL: o.PublicURL, mediaSecret: o.MediaSecret,
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
 	if a.maxBody <= 0 {
 		a.maxBody = DefaultMaxBody
+	}
+	if a.maxMedia <= 0 {
+		a.maxMedia = DefaultMaxMedia
 	}
 	if a.now == nil {
 		a.now = time.Now

@@ -163,9 +163,13 @@ func (a *API) getDatasetV1(w http.ResponseWriter, r *http.Request, p auth.Princi
 	if err != nil {
 		return err
 	}
-	httpio.WriteJSON(w, http.StatusOK, datasetV1{toDataset(p.Project, &d), mapped(items, func(it *catalog.DatasetItem) itemReply {
-		return a.toItem(p.Project, it, d.Name)
-	}), runs})
+	all := make([]itemReply, len(items))
+	for i := range items {
+		if all[i], err = a.toItem(r, p.Project, &items[i], d.Name); err != nil {
+			return err
+		}
+	}
+	httpio.WriteJSON(w, http.StatusOK, datasetV1{toDataset(p.Project, &d), all, runs})
 	return nil
 }
 
@@ -196,14 +200,15 @@ type itemReply struct {
 	CreatedAt           string          `json:"createdAt"`
 	UpdatedAt           string          `json:"updatedAt"`
 	Version             string          `json:"version"`
-	MediaReferences     []struct{}      `json:"mediaReferences"` // Python 4 and 5 need it
+	MediaReferences     any             `json:"mediaReferences"` // a list, which Python 4 and 5 need
 }
 
-func (a *API) toItem(project string, it *catalog.DatasetItem, dataset string) itemReply {
+func (a *API) toItem(r *http.Request, project string, it *catalog.DatasetItem, dataset string) (itemReply, error) {
+	refs, err := a.mediaReferences(r, project, it)
 	return itemReply{
 		it.ID, it.Status, it.Input, it.ExpectedOutput, it.Metadata, textOrNil(it.SourceTraceID), textOrNil(it.SourceObservationID), it.Dataset, dataset,
-		wireTime(it.CreatedAt), wireTime(it.UpdatedAt), wireTime(it.Version), []struct{}{},
-	}
+		wireTime(it.CreatedAt), wireTime(it.UpdatedAt), wireTime(it.Version), refs,
+	}, err
 }
 
 // itemRequest creates an item or changes it; SDKs send null for every field
@@ -225,16 +230,19 @@ func (a *API) postItem(w http.ResponseWriter, r *http.Request, p auth.Principal)
 	if err := a.readObject(r, &in); err != nil {
 		return err
 	}
-	it, d, err := a.catalog.SetItem(r.Context(), p.Project, catalog.ItemChange{
+	n := catalog.ItemChange{
 		ID: textOf(in.ID), Dataset: in.DatasetName, Status: textOf(in.Status),
 		Input: withoutControls(in.Input), ExpectedOutput: withoutControls(in.ExpectedOutput), Metadata: withoutControls(in.Metadata),
 		SourceTraceID: clean(textOf(in.SourceTraceID)), SourceObservationID: clean(textOf(in.SourceObservationID)),
-	})
+	}
+	if err := a.checkReferences(r.Context(), p.Project, &n); err != nil {
+		return err
+	}
+	it, d, err := a.catalog.SetItem(r.Context(), p.Project, n)
 	if err != nil {
 		return err
 	}
-	httpio.WriteJSON(w, http.StatusOK, a.toItem(p.Project, &it, d.Name))
-	return nil
+	return a.writeItem(w, r, p, &it, d.Name)
 }
 
 // withoutControls is a JSON value without the control characters in its texts
@@ -313,7 +321,9 @@ func (a *API) listItems(w http.ResponseWriter, r *http.Request, p auth.Principal
 			}
 			names[it.Dataset] = d.Name
 		}
-		data[i] = a.toItem(p.Project, it, names[it.Dataset])
+		if data[i], err = a.toItem(r, p.Project, it, names[it.Dataset]); err != nil {
+			return err
+		}
 	}
 	httpio.WriteJSON(w, http.StatusOK, pageReply{data, pg.meta(int64(total))})
 	return nil
@@ -325,7 +335,15 @@ func (a *API) getItem(w http.ResponseWriter, r *http.Request, p auth.Principal) 
 	if err != nil {
 		return err
 	}
-	httpio.WriteJSON(w, http.StatusOK, a.toItem(p.Project, &it, d.Name))
+	return a.writeItem(w, r, p, &it, d.Name)
+}
+
+func (a *API) writeItem(w http.ResponseWriter, r *http.Request, p auth.Principal, it *catalog.DatasetItem, dataset string) error {
+	reply, err := a.toItem(r, p.Project, it, dataset)
+	if err != nil {
+		return err
+	}
+	httpio.WriteJSON(w, http.StatusOK, reply)
 	return nil
 }
 
