@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/clewhq/clew/internal/auth"
 	"github.com/clewhq/clew/internal/catalog"
@@ -18,16 +20,61 @@ func (a *API) datasetRoutes(mux *http.ServeMux) {
 	a.handle(mux, prefix+"/v2/datasets/{datasetName...}", map[string]handler{"GET": a.getDataset})
 	a.handle(mux, prefix+"/datasets", map[string]handler{"GET": a.listDatasetsV1})
 	a.handleAs(mux, prefix+"/datasets", toWriteTraces, map[string]handler{"POST": a.postDatasetV1})
-	a.handle(mux, prefix+"/datasets/{datasetName}", map[string]handler{"GET": a.getDatasetV1})
-	a.handle(mux, prefix+"/datasets/{datasetName}/runs", map[string]handler{"GET": a.listRuns})
-	a.handle(mux, prefix+"/datasets/{datasetName}/runs/{runName}", map[string]handler{"GET": a.getRun})
-	a.handleAs(mux, prefix+"/datasets/{datasetName}/runs/{runName}", toWriteTraces, map[string]handler{"DELETE": a.deleteRun})
+	a.handle(mux, prefix+"/datasets/{path...}", map[string]handler{"GET": a.getBelowDatasets})
+	a.handleAs(mux, prefix+"/datasets/{path...}", toWriteTraces, map[string]handler{"DELETE": a.deleteRun})
 	a.handle(mux, prefix+"/dataset-items", map[string]handler{"GET": a.listItems})
 	a.handleAs(mux, prefix+"/dataset-items", toWriteTraces, map[string]handler{"POST": a.postItem})
 	a.handle(mux, prefix+"/dataset-items/{itemId}", map[string]handler{"GET": a.getItem})
 	a.handleAs(mux, prefix+"/dataset-items/{itemId}", toWriteTraces, map[string]handler{"DELETE": a.deleteItem})
 	a.handle(mux, prefix+"/dataset-run-items", map[string]handler{"GET": a.listRunItems})
 	a.handleAs(mux, prefix+"/dataset-run-items", toWriteTraces, map[string]handler{"POST": a.postRunItem})
+}
+
+// datasetPath is what a path below /datasets names: a dataset, its runs, or one
+// of them.
+type datasetPath struct {
+	dataset string
+	runs    bool
+	run     string
+}
+
+// parseDatasetPath divides what follows /datasets/. Most clients encode the
+// slashes of a name; the generated ones of Python do not, so that the last
+// segment "runs" with a name before it ends the name of the dataset.
+func parseDatasetPath(r *http.Request) (p datasetPath, err error) {
+	_, rest, _ := strings.Cut(r.URL.EscapedPath(), prefix+"/datasets/")
+	segments := strings.Split(rest, "/")
+	at := len(segments)
+	if len(segments) > 1 && segments[1] == "runs" {
+		at = 1
+	} else {
+		for i := len(segments) - 1; i > 0; i-- {
+			if segments[i] == "runs" {
+				at = i
+				break
+			}
+		}
+	}
+	if p.dataset, err = url.PathUnescape(strings.Join(segments[:at], "/")); err != nil || at == len(segments) {
+		return p, err
+	}
+	p.runs = true
+	p.run, err = url.PathUnescape(strings.Join(segments[at+1:], "/"))
+	return p, err
+}
+
+// getBelowDatasets serves GET /datasets/{datasetName}, its /runs, and each run.
+func (a *API) getBelowDatasets(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
+	path, err := parseDatasetPath(r)
+	switch {
+	case err != nil:
+		return domain.Errorf(domain.Invalid, "the path is not encoded right")
+	case path.run != "":
+		return a.getRun(w, r, p, path)
+	case path.runs:
+		return a.listRuns(w, r, p, path.dataset)
+	}
+	return a.getDatasetV1(w, r, p, path.dataset)
 }
 
 // datasetReply is a dataset as the API shows it.
@@ -150,8 +197,8 @@ func (a *API) listDatasetsV1(w http.ResponseWriter, r *http.Request, p auth.Prin
 }
 
 // getDatasetV1 serves GET /datasets/{datasetName}: all of it in one answer.
-func (a *API) getDatasetV1(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
-	d, err := a.catalog.Dataset(r.Context(), p.Project, r.PathValue("datasetName"))
+func (a *API) getDatasetV1(w http.ResponseWriter, r *http.Request, p auth.Principal, name string) error {
+	d, err := a.catalog.Dataset(r.Context(), p.Project, name)
 	if err != nil {
 		return err
 	}
@@ -302,6 +349,12 @@ func (a *API) listItems(w http.ResponseWriter, r *http.Request, p auth.Principal
 	names := map[string]string{}
 	if name := q.Get("datasetName"); name != "" {
 		d, err := a.catalog.Dataset(r.Context(), p.Project, name)
+		if once, bad := url.PathUnescape(name); domain.CodeOf(err) == domain.NotFound && bad == nil && once != name {
+			// Python 2 encodes the name twice.
+			if again, found := a.catalog.Dataset(r.Context(), p.Project, once); found == nil {
+				d, err = again, nil
+			}
+		}
 		if err != nil {
 			return err
 		}

@@ -138,12 +138,12 @@ func (a *API) postRunItem(w http.ResponseWriter, r *http.Request, p auth.Princip
 }
 
 // listRuns serves GET /datasets/{datasetName}/runs, the newest first.
-func (a *API) listRuns(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
+func (a *API) listRuns(w http.ResponseWriter, r *http.Request, p auth.Principal, dataset string) error {
 	pg, err := parsePage(r.URL.Query())
 	if err != nil {
 		return err
 	}
-	d, err := a.catalog.Dataset(r.Context(), p.Project, r.PathValue("datasetName"))
+	d, err := a.catalog.Dataset(r.Context(), p.Project, dataset)
 	if err != nil {
 		return err
 	}
@@ -158,16 +158,16 @@ func (a *API) listRuns(w http.ResponseWriter, r *http.Request, p auth.Principal)
 }
 
 // findRun finds the run and the dataset that a path names.
-func (a *API) findRun(r *http.Request, p auth.Principal) (d catalog.Dataset, e catalog.Experiment, err error) {
-	if d, err = a.catalog.Dataset(r.Context(), p.Project, r.PathValue("datasetName")); err == nil {
-		e, err = a.catalog.ExperimentOf(r.Context(), p.Project, d.ID, r.PathValue("runName"))
+func (a *API) findRun(ctx context.Context, project string, path datasetPath) (d catalog.Dataset, e catalog.Experiment, err error) {
+	if d, err = a.catalog.Dataset(ctx, project, path.dataset); err == nil {
+		e, err = a.catalog.ExperimentOf(ctx, project, d.ID, path.run)
 	}
 	return d, e, err
 }
 
 // getRun serves GET /datasets/{datasetName}/runs/{runName}.
-func (a *API) getRun(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
-	d, e, err := a.findRun(r, p)
+func (a *API) getRun(w http.ResponseWriter, r *http.Request, p auth.Principal, path datasetPath) error {
+	d, e, err := a.findRun(r.Context(), p.Project, path)
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,11 @@ func (a *API) getRun(w http.ResponseWriter, r *http.Request, p auth.Principal) e
 
 // deleteRun serves DELETE /datasets/{datasetName}/runs/{runName}.
 func (a *API) deleteRun(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
-	_, e, err := a.findRun(r, p)
+	path, err := parseDatasetPath(r)
+	if err != nil || path.run == "" {
+		return domain.Errorf(domain.NotFound, "Path not found")
+	}
+	_, e, err := a.findRun(r.Context(), p.Project, path)
 	if err != nil {
 		return err
 	}
