@@ -61,3 +61,30 @@ def media(c, api, call, trace_id):
         c.equal("its content", answer.read(), data)
     again = call(api.media.get_upload_url, "GetMediaUploadUrlRequest", **fields)
     c.equal("asked for again", (again.media_id, again.upload_url), (asked.media_id, None))
+
+
+def media_in_trace(c, lf, send):
+    """A content inside an input: send(input) makes a trace of it and returns its id. Reads show a reference, which the SDK resolves."""
+    from langfuse.media import LangfuseMedia
+
+    data = b"seen " + uuid.uuid4().hex.encode()
+    trace_id = send({"question": "what is this?", "image": LangfuseMedia(content_bytes=data, content_type="image/png")})
+    lf.flush()
+    got = check.get(f"/api/public/traces/{trace_id}")[1]["observations"][0]["input"]
+    c.equal("a reference", got, {"question": "what is this?", "image": check.Text(r"@@@langfuseMedia:type=image/png\|id=[\w-]{22}\|source=bytes@@@")})
+    whole = lf.resolve_media_references(obj=got, resolve_with="base64_data_uri")
+    c.equal("resolved", whole["image"], "data:image/png;base64," + base64.b64encode(data).decode())
+
+
+def media_in_item(c, lf):
+    """A content inside an item of a dataset, uploaded before the item is made and put back where it was."""
+    from langfuse.media import LangfuseMedia
+
+    data, name = b"kept " + uuid.uuid4().hex.encode(), "sdk media " + uuid.uuid4().hex[:8]
+    lf.create_dataset(name=name)
+    lf.create_dataset_item(dataset_name=name, input={"files": [LangfuseMedia(content_bytes=data, content_type="application/pdf")], "it's": "text"})
+    got = lf.get_dataset(name).items[0].input
+    c.equal("what is no content", got["it's"], "text")
+    media = got["files"][0]
+    c.equal("the reference put back", (media.content_type, media.content_length), ("application/pdf", len(data)))
+    c.equal("its content", media.fetch_bytes(), data)

@@ -37,4 +37,13 @@ def call(f, typ, *ids, **fields):
 
 annotating.scores_and_comments(c, lf.client, call, traces[items[0]])
 annotating.media(c, lf.client, call, traces[items[0]])
+
+
+def look(content):
+    trace = lf.trace(name="look")
+    trace.span(name="look", input=content)
+    return trace.id
+
+
+annotating.media_in_trace(c, lf, look)
 c.done()

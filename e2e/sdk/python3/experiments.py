@@ -29,6 +29,14 @@ trace = next(iter(traces.values()))
 config = annotating.scores_and_comments(c, lf.api, call, trace)
 annotating.queue(c, lf.api, call, config, trace, resources.AnnotationQueueStatus)
 annotating.media(c, lf.api, call, trace)
+
+
+def look(content):
+    with lf.start_as_current_span(name="look", input=content) as span:
+        return span.trace_id
+
+
+annotating.media_in_trace(c, lf, look)
 lf.delete_dataset_run(dataset_name=name, run_name="run 3")
 c.equal("the runs after the delete", lf.get_dataset_runs(dataset_name=name).data, [])
 c.done()

@@ -33,4 +33,13 @@ trace = next(iter(traces.values()))
 config = annotating.scores_and_comments(c, lf.api, call, trace)
 annotating.queue(c, lf.api, call, config, trace, AnnotationQueueStatus)
 annotating.media(c, lf.api, call, trace)
+
+
+def look(content):
+    with lf.start_as_current_observation(name="look", input=content) as span:
+        return span.trace_id
+
+
+annotating.media_in_trace(c, lf, look)
+annotating.media_in_item(c, lf)
 c.done()
