@@ -2,10 +2,10 @@ package local
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -14,32 +14,35 @@ import (
 	"github.com/clewhq/clew/internal/store"
 )
 
-// catalogTx is store.Tx on one connection, between BEGIN and COMMIT.
+// catalogTx is store.Tx on one connection, within a transaction.
 type catalogTx struct {
 	ctx      context.Context // of the transaction, which lives as long as f runs
-	conn     *sql.Conn
+	conn     *sqlConn
 	project  string
 	writable bool
 }
 
-// catalogPage is how many records a listing reads at a time: it must not hold
-// all of them, nor a statement while its caller writes.
-const catalogPage = 64
+// How many records, and how many keys, a listing reads at a time: it must not
+// hold all of them, nor a statement while its caller writes.
+const (
+	catalogPage = 64
+	entriesPage = 1000
+)
 
 var errCatalogView = errors.New("catalog: a view cannot write")
 
 // Get implements store.Tx.
 func (t *catalogTx) Get(kind, id string) (store.Record, error) {
-	r := store.Record{Kind: kind, ID: id}
-	err := t.conn.QueryRowContext(t.ctx, `SELECT value FROM records WHERE project = ? AND kind = ? AND id = ?`,
-		t.project, kind, id).Scan(&r.Value)
-	if errors.Is(err, sql.ErrNoRows) {
-		return store.Record{}, domain.Errorf(domain.NotFound, "%s %s not found", kind, id)
-	}
+	rec := store.Record{Kind: kind, ID: id}
+	found, err := t.conn.one(`SELECT value FROM records WHERE project = ? AND kind = ? AND id = ?`,
+		func(r row) { rec.Value = slices.Clone(r.blob(0)) }, t.project, kind, id)
 	if err != nil {
 		return store.Record{}, fmt.Errorf("catalog: get %s: %w", kind, err)
 	}
-	return r, nil
+	if !found {
+		return store.Record{}, domain.Errorf(domain.NotFound, "%s %s not found", kind, id)
+	}
+	return rec, nil
 }
 
 // Put implements store.Tx.
@@ -51,7 +54,7 @@ func (t *catalogTx) Put(r store.Record) error {
 	if value == nil {
 		value = []byte{}
 	}
-	if _, err := t.conn.ExecContext(t.ctx, `INSERT INTO records (project, kind, id, value) VALUES (?, ?, ?, ?)
+	if _, err := t.conn.exec(`INSERT INTO records (project, kind, id, value) VALUES (?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET value = excluded.value`, t.project, r.Kind, r.ID, value); err != nil {
 		return fmt.Errorf("catalog: put %s: %w", r.Kind, err)
 	}
@@ -59,7 +62,7 @@ func (t *catalogTx) Put(r store.Record) error {
 		return err
 	}
 	for _, k := range r.Keys {
-		_, err := t.conn.ExecContext(t.ctx, `INSERT INTO keys (project, kind, name, value, sort, id, uniq)
+		_, err := t.conn.exec(`INSERT INTO keys (project, kind, name, value, sort, id, uniq)
 			VALUES (?, ?, ?, ?, ?, ?, ?)`, t.project, r.Kind, k.Name, k.Value, k.Sort, r.ID, k.Unique)
 		if catalogConflict(err) {
 			return domain.Errorf(domain.Conflict, "another %s has this %s already", r.Kind, k.Name)
@@ -76,8 +79,7 @@ func (t *catalogTx) Delete(kind, id string) error {
 	if !t.writable {
 		return errCatalogView
 	}
-	if _, err := t.conn.ExecContext(t.ctx, `DELETE FROM records WHERE project = ? AND kind = ? AND id = ?`,
-		t.project, kind, id); err != nil {
+	if _, err := t.conn.exec(`DELETE FROM records WHERE project = ? AND kind = ? AND id = ?`, t.project, kind, id); err != nil {
 		return fmt.Errorf("catalog: delete %s: %w", kind, err)
 	}
 	return t.dropKeys(kind, id)
@@ -85,8 +87,7 @@ func (t *catalogTx) Delete(kind, id string) error {
 
 func (t *catalogTx) dropKeys(kind, id string) error {
 	// Left to itself SQLite goes through all keys of the kind here.
-	if _, err := t.conn.ExecContext(t.ctx, `DELETE FROM keys INDEXED BY keys_record WHERE project = ? AND kind = ? AND id = ?`,
-		t.project, kind, id); err != nil {
+	if _, err := t.conn.exec(`DELETE FROM keys INDEXED BY keys_record WHERE project = ? AND kind = ? AND id = ?`, t.project, kind, id); err != nil {
 		return fmt.Errorf("catalog: keys of %s: %w", kind, err)
 	}
 	return nil
@@ -95,12 +96,11 @@ func (t *catalogTx) dropKeys(kind, id string) error {
 // Find implements store.Tx.
 func (t *catalogTx) Find(kind, name, value, after string) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
-		sort := ""
+		at := store.Entry{ID: after}
 		if name != "" && after != "" {
-			err := t.conn.QueryRowContext(t.ctx, `SELECT sort FROM keys
-				WHERE project = ? AND kind = ? AND name = ? AND value = ? AND id = ?`,
-				t.project, kind, name, value, after).Scan(&sort)
-			if errors.Is(err, sql.ErrNoRows) {
+			found, err := t.conn.one(`SELECT sort FROM keys WHERE project = ? AND kind = ? AND name = ? AND value = ? AND id = ?`,
+				func(r row) { at.Sort = r.text(0) }, t.project, kind, name, value, after)
+			if err == nil && !found {
 				err = domain.Errorf(domain.NotFound, "%s %s is no longer in the list", kind, after)
 			}
 			if err != nil {
@@ -108,80 +108,59 @@ func (t *catalogTx) Find(kind, name, value, after string) iter.Seq2[store.Record
 				return
 			}
 		}
-		for {
-			page, sorts, err := t.page(kind, name, value, sort, after)
+		for more := true; more; {
+			page, last, err := t.page(kind, name, value, at)
 			if err != nil {
 				yield(store.Record{}, fmt.Errorf("catalog: find %s: %w", kind, err))
 				return
 			}
-			for i := range page {
-				if !yield(page[i], nil) {
+			for _, r := range page {
+				if !yield(r, nil) {
 					return
 				}
 			}
-			if len(page) < catalogPage {
-				return
-			}
-			sort, after = sorts[len(sorts)-1], page[len(page)-1].ID
+			at, more = last, len(page) == catalogPage
 		}
 	}
 }
 
-// page reads the next records after (sort, id), without their keys, and where
-// each stands in the order.
-func (t *catalogTx) page(kind, name, value, sort, id string) ([]store.Record, []string, error) {
-	var rows *sql.Rows
-	var err error
+// page reads the next records after a place, and the place of the last of them.
+func (t *catalogTx) page(kind, name, value string, after store.Entry) (page []store.Record, last store.Entry, err error) {
+	if err := t.ctx.Err(); err != nil {
+		return nil, last, err
+	}
+	take := func(r row) error {
+		last = store.Entry{Sort: r.text(0), ID: r.text(1)}
+		page = append(page, store.Record{Kind: kind, ID: last.ID, Value: slices.Clone(r.blob(2))})
+		return nil
+	}
 	if name == "" {
-		rows, err = t.conn.QueryContext(t.ctx, `SELECT '', id, value FROM records
-			WHERE project = ? AND kind = ? AND id > ? ORDER BY id LIMIT ?`, t.project, kind, id, catalogPage)
+		err = t.conn.rows(`SELECT '', id, value FROM records WHERE project = ? AND kind = ? AND id > ? ORDER BY id LIMIT ?`,
+			take, t.project, kind, after.ID, int64(catalogPage))
 	} else {
-		rows, err = t.conn.QueryContext(t.ctx, `SELECT k.sort, k.id, r.value
+		err = t.conn.rows(`SELECT k.sort, k.id, r.value
 			FROM keys k JOIN records r ON r.project = k.project AND r.kind = k.kind AND r.id = k.id
 			WHERE k.project = ? AND k.kind = ? AND k.name = ? AND k.value = ? AND (k.sort, k.id) > (?, ?)
-			ORDER BY k.sort, k.id LIMIT ?`, t.project, kind, name, value, sort, id, catalogPage)
+			ORDER BY k.sort, k.id LIMIT ?`, take, t.project, kind, name, value, after.Sort, after.ID, int64(catalogPage))
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	defer rows.Close()
-	var page []store.Record
-	var sorts []string
-	for rows.Next() {
-		r := store.Record{Kind: kind}
-		var s string
-		if err := rows.Scan(&s, &r.ID, &r.Value); err != nil {
-			return nil, nil, err
-		}
-		page, sorts = append(page, r), append(sorts, s)
-	}
-	return page, sorts, rows.Err()
+	return page, last, err
 }
 
 // Page implements store.Tx. What is skipped is counted in the index alone.
-func (t *catalogTx) Page(kind, name, value, from string, skip, limit int) ([]store.Record, error) {
-	rows, err := t.conn.QueryContext(t.ctx, `SELECT r.id, r.value FROM
+func (t *catalogTx) Page(kind, name, value, from string, skip, limit int) (page []store.Record, err error) {
+	err = t.conn.rows(`SELECT r.id, r.value FROM
 		(SELECT sort, id FROM keys WHERE project = ?1 AND kind = ?2 AND name = ?3 AND value = ?4 AND sort >= ?5
 			ORDER BY sort, id LIMIT ?6 OFFSET ?7) k
 		CROSS JOIN records r ON r.project = ?1 AND r.kind = ?2 AND r.id = k.id ORDER BY k.sort, k.id`,
-		t.project, kind, name, value, from, limit, skip)
+		func(r row) error {
+			page = append(page, store.Record{Kind: kind, ID: r.text(0), Value: slices.Clone(r.blob(1))})
+			return t.ctx.Err()
+		}, t.project, kind, name, value, from, int64(limit), int64(skip))
 	if err != nil {
 		return nil, fmt.Errorf("catalog: page of %s: %w", kind, err)
 	}
-	defer rows.Close()
-	var page []store.Record
-	for rows.Next() {
-		r := store.Record{Kind: kind}
-		if err := rows.Scan(&r.ID, &r.Value); err != nil {
-			return nil, fmt.Errorf("catalog: page of %s: %w", kind, err)
-		}
-		page = append(page, r)
-	}
-	return page, rows.Err()
+	return page, nil
 }
-
-// entriesPage is how many keys a listing of keys reads at a time.
-const entriesPage = 1000
 
 // Entries implements store.Tx.
 func (t *catalogTx) Entries(kind, name, value, from string) iter.Seq2[store.Entry, error] {
@@ -203,23 +182,17 @@ func (t *catalogTx) Entries(kind, name, value, from string) iter.Seq2[store.Entr
 	}
 }
 
-func (t *catalogTx) entries(kind, name, value string, after store.Entry) ([]store.Entry, error) {
-	rows, err := t.conn.QueryContext(t.ctx, `SELECT sort, id FROM keys
-		WHERE project = ? AND kind = ? AND name = ? AND value = ? AND (sort, id) > (?, ?) ORDER BY sort, id LIMIT ?`,
-		t.project, kind, name, value, after.Sort, after.ID, entriesPage)
-	if err != nil {
+func (t *catalogTx) entries(kind, name, value string, after store.Entry) (page []store.Entry, err error) {
+	if err := t.ctx.Err(); err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	var page []store.Entry
-	for rows.Next() {
-		var e store.Entry
-		if err := rows.Scan(&e.Sort, &e.ID); err != nil {
-			return nil, err
-		}
-		page = append(page, e)
-	}
-	return page, rows.Err()
+	err = t.conn.rows(`SELECT sort, id FROM keys
+		WHERE project = ? AND kind = ? AND name = ? AND value = ? AND (sort, id) > (?, ?) ORDER BY sort, id LIMIT ?`,
+		func(r row) error {
+			page = append(page, store.Entry{Sort: r.text(0), ID: r.text(1)})
+			return nil
+		}, t.project, kind, name, value, after.Sort, after.ID, int64(entriesPage))
+	return page, err
 }
 
 // catalogConflict reports whether a Unique key was held by another record.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"path/filepath"
 	"sync"
 
 	"modernc.org/sqlite"
@@ -44,7 +45,7 @@ func openConn(path string, readOnly bool) (*sqlConn, error) {
 	if readOnly {
 		q.Add("_pragma", "query_only(1)")
 	}
-	c, err := (&sqlite.Driver{}).Open("file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode())
+	c, err := (&sqlite.Driver{}).Open("file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + q.Encode())
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}

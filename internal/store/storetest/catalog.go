@@ -42,6 +42,7 @@ func RunCatalog(t *testing.T, open func(t *testing.T) store.Catalog) {
 		{"PageAndEntries", catalogPageAndEntries},
 		{"WriteWhileFinding", catalogWriteWhileFinding},
 		{"Serialisable", catalogSerialisable},
+		{"Together", catalogTogether},
 		{"Lease", catalogLease},
 		{"LeaseOfOne", catalogLeaseOfOne},
 		{"CanceledContext", catalogCanceledContext},
