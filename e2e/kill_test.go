@@ -54,7 +54,7 @@ func load(s *harness.Server, worker, round int, acks *acknowledged) error {
 		if worker%2 == 1 {
 			path, body, want = "/api/public/ingestion", `{"batch":[`+strings.Join(items, ",")+`]}`, http.StatusMultiStatus
 		}
-		status, err := s.TryPost(path, []byte(body))
+		status, _, err := s.TryPost(path, []byte(body))
 		if err != nil {
 			return nil // the kill
 		}

@@ -23,7 +23,7 @@ func flood(ctx context.Context, s *harness.Server, worker int, refused *atomic.I
 			spans = append(spans, fmt.Sprintf(`{"traceId":"%016x%016x","spanId":"%016x","name":"n","attributes":[{"key":"langfuse.observation.input","value":{"stringValue":%q}}]}`,
 				worker+1, n+1, i+1, noise(r, 3000)))
 		}
-		status, err := s.TryPost("/v1/traces", []byte(`{"resourceSpans":[{"scopeSpans":[{"spans":[`+strings.Join(spans, ",")+`]}]}]}`))
+		status, _, err := s.TryPost("/v1/traces", []byte(`{"resourceSpans":[{"scopeSpans":[{"spans":[`+strings.Join(spans, ",")+`]}]}]}`))
 		switch {
 		case err != nil:
 			return err

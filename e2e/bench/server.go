@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -30,6 +31,10 @@ const (
 const readBuffer = 128 << 10
 
 var client = &http.Client{Transport: &http.Transport{ReadBufferSize: readBuffer, MaxIdleConnsPerHost: 8, DisableCompression: true}}
+
+// buffers are reused, so that many small answers do not measure the client's
+// memory.
+var buffers = sync.Pool{New: func() any { b := make([]byte, readBuffer); return &b }}
 
 // onlyWriter hides what io.CopyBuffer would use instead of its buffer.
 type onlyWriter struct{ io.Writer }
@@ -184,7 +189,9 @@ func (s *server) get(ctx context.Context, path string, into io.Writer) (int64, e
 		return 0, err
 	}
 	defer resp.Body.Close()
-	n, err := io.CopyBuffer(onlyWriter{into}, resp.Body, make([]byte, readBuffer))
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
+	n, err := io.CopyBuffer(onlyWriter{into}, resp.Body, *buffer)
 	if err == nil && resp.StatusCode != http.StatusOK {
 		err = fmt.Errorf("GET %s answers %s", path, resp.Status)
 	}

@@ -331,22 +331,22 @@ func cleanEnv() []string {
 	return kept
 }
 
-// TryPost sends a JSON body with the project's keys and returns the status; a
-// failing connection is an error, for tests that cut it.
-func (s *Server) TryPost(path string, body []byte) (int, error) {
+// TryPost sends a JSON body with the project's keys and returns the status and
+// the answer; a failing connection is an error, for tests that cut it.
+func (s *Server) TryPost(path string, body []byte) (int, []byte, error) {
 	req, err := http.NewRequest(http.MethodPost, s.BaseURL+path, bytes.NewReader(body))
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	req.SetBasicAuth(s.PublicKey, s.SecretKey)
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer resp.Body.Close()
-	_, err = io.Copy(io.Discard, resp.Body)
-	return resp.StatusCode, err
+	answer, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, answer, err
 }
 
 // Inputs reads a trace and returns the input of each of its observations, which

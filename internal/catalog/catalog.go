@@ -38,6 +38,8 @@ type Catalog struct {
 	now     func() time.Time
 	changes atomic.Uint64 // of keys, for whoever caches them
 	seen    seenExperiments
+	prompts promptCache
+	past    pastCounts
 }
 
 // New makes a Catalog over a store's records. Price lists that it writes are

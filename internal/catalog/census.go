@@ -17,27 +17,34 @@ type census struct {
 }
 
 // stretch is how many records of the list were created from From on, up to the
-// next stretch.
+// next stretch. Times are in milliseconds since 1970.
 type stretch struct {
-	From int64 `json:"from"` // milliseconds since 1970; a millisecond is never divided
-	N    int   `json:"n"`
+	From    int64 `json:"from"` // a millisecond is never divided
+	N       int   `json:"n"`
+	Changed int64 `json:"changed"` // when the newest version of any record created in it began
 }
 
 // censusStretch is how many records a stretch takes before the next begins:
 // what a page may have to skip.
 const censusStretch = 1000
 
-// recount changes the census of owner's list by one record created then.
-func recount(tx store.Tx, kind, owner string, created domain.Time, by int) error {
-	var c census
-	if _, err := get(tx, kind+"census", owner, &c); err != nil {
+// recount changes the census of owner's list by a record created then, of which
+// a version begins now.
+func recount(tx store.Tx, kind, owner string, created, version domain.Time, by int) error {
+	c, err := readCensus(tx, kind, owner)
+	if err != nil {
 		return err
 	}
-	c.add(created.Nanos()/nanosPerMilli, by)
+	c.add(created.Nanos()/nanosPerMilli, version.Nanos()/nanosPerMilli, by)
 	return put(tx, kind+"census", owner, c)
 }
 
-func (c *census) add(milli int64, by int) {
+func readCensus(tx store.Tx, kind, owner string) (c census, err error) {
+	_, err = get(tx, kind+"census", owner, &c)
+	return c, err
+}
+
+func (c *census) add(milli, changed int64, by int) {
 	i, found := slices.BinarySearchFunc(c.Stretches, milli, func(s stretch, m int64) int { return int(max(-1, min(1, s.From-m))) })
 	if !found {
 		i-- // the stretch that milli lies in
@@ -45,12 +52,12 @@ func (c *census) add(milli int64, by int) {
 	last := len(c.Stretches) - 1
 	switch {
 	case i < 0 && last < 0, i == last && milli > c.Newest && c.Stretches[last].N >= censusStretch:
-		c.Stretches = append(c.Stretches, stretch{From: milli, N: by})
-	case i < 0:
-		c.Stretches[0].From = milli
-		c.Stretches[0].N += by
+		c.Stretches = append(c.Stretches, stretch{From: milli, N: by, Changed: changed})
 	default:
-		c.Stretches[i].N += by
+		s := &c.Stretches[max(i, 0)]
+		s.From = min(s.From, milli)
+		s.N += by
+		s.Changed = max(s.Changed, changed)
 	}
 	c.Newest = max(c.Newest, milli)
 }
@@ -71,15 +78,18 @@ func (c *census) seek(skip int) (from string, rest int) {
 			break
 		}
 		skip -= s.N
-		from = newestSort(domain.At((s.From - 1) * nanosPerMilli))
+		from = s.after()
 	}
 	return from, skip
 }
 
+// after is the Sort of what was created just before the stretch.
+func (s *stretch) after() string { return newestSort(domain.At((s.From - 1) * nanosPerMilli)) }
+
 // censusPage reads a part of a list that has a census, and counts the list.
 func censusPage(tx store.Tx, kind, owner string, skip, limit int) ([]store.Record, int, error) {
-	var c census
-	if _, err := get(tx, kind+"census", owner, &c); err != nil {
+	c, err := readCensus(tx, kind, owner)
+	if err != nil {
 		return nil, 0, err
 	}
 	total := c.total()

@@ -69,7 +69,7 @@ func (c *Catalog) CreateComment(ctx context.Context, project string, n Comment) 
 			return n, err
 		}
 	}
-	n.ID, n.CreatedAt = uuid(), domain.TimeOf(c.now())
+	n.ID, n.CreatedAt = c.recordID(), domain.TimeOf(c.now())
 	n.UpdatedAt = n.CreatedAt
 	return n, c.records.Tx(ctx, project, func(tx store.Tx) error {
 		keys := []store.Key{

@@ -98,8 +98,13 @@ type ResolutionGraph struct {
 
 // ResolvedPrompt reads one version with the texts of the prompts that it is
 // composed of in their places. The graph is nil where it is composed of none. A
-// missing part is a domain.Conflict, a missing version domain.NotFound.
+// missing part is a domain.Conflict, a missing version domain.NotFound. What it
+// returns is shared: it must not be changed.
 func (c *Catalog) ResolvedPrompt(ctx context.Context, project string, ref PromptRef) (p Prompt, g *ResolutionGraph, err error) {
+	known, age, found := c.prompts.get(project, ref)
+	if found {
+		return known.prompt, known.graph, nil
+	}
 	err = c.records.View(ctx, project, func(tx store.Tx) error {
 		if p, err = findPrompt(tx, ref); err != nil {
 			return err
@@ -115,6 +120,9 @@ func (c *Catalog) ResolvedPrompt(ctx context.Context, project string, ref Prompt
 		}
 		return err
 	})
+	if err == nil {
+		c.prompts.put(project, ref, age, resolvedPrompt{p, g})
+	}
 	return p, g, err
 }
 

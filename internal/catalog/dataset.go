@@ -71,7 +71,7 @@ func (c *Catalog) SetDataset(ctx context.Context, project string, n DatasetChang
 		now := domain.TimeOf(c.now())
 		d, err = findDataset(tx, n.Name)
 		if domain.CodeOf(err) == domain.NotFound {
-			d, err = Dataset{ID: uuid(), Name: n.Name, CreatedAt: now}, nil
+			d, err = Dataset{ID: c.recordID(), Name: n.Name, CreatedAt: now}, nil
 		}
 		if err != nil {
 			return err

@@ -117,7 +117,7 @@ func (c *Catalog) AddRunItem(ctx context.Context, project string, n NewRunItem) 
 		if err != nil {
 			return err
 		}
-		ri = RunItem{uuid(), id, n.Item, n.TraceID, n.ObservationID, n.CreatedAt, now}
+		ri = RunItem{c.recordID(), id, n.Item, n.TraceID, n.ObservationID, n.CreatedAt, now}
 		if !ri.CreatedAt.IsSet() {
 			ri.CreatedAt = now
 		}

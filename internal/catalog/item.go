@@ -132,7 +132,7 @@ func (c *Catalog) setItem(tx store.Tx, d *Dataset, n *ItemChange) (it DatasetIte
 	now := domain.TimeOf(c.now())
 	it = DatasetItem{ID: n.ID, Dataset: d.ID, Status: ItemActive, CreatedAt: now}
 	if n.ID == "" {
-		it.ID = uuid()
+		it.ID = c.recordID()
 	}
 	old, err := getItem(tx, it.ID)
 	switch {
@@ -148,7 +148,7 @@ func (c *Catalog) setItem(tx store.Tx, d *Dataset, n *ItemChange) (it DatasetIte
 	default:
 		it = old
 	}
-	isNew, wasActive := old.ID == "", old.Status == ItemActive
+	wasActive := old.Status == ItemActive // of a new one it is not
 	n.apply(&it)
 	it.UpdatedAt, it.Version = now, nextVersion(it.Version, now)
 	schemas, err := d.schemas()
@@ -161,12 +161,13 @@ func (c *Catalog) setItem(tx store.Tx, d *Dataset, n *ItemChange) (it DatasetIte
 	if err := putItem(tx, &it); err != nil {
 		return it, err
 	}
-	if isActive := it.Status == ItemActive; (isNew || !wasActive) && isActive {
-		return it, recountItem(tx, &it, +1)
-	} else if !isNew && wasActive && !isActive {
-		return it, recountItem(tx, &it, -1)
+	by := 0
+	if isActive := it.Status == ItemActive; isActive && !wasActive {
+		by = +1
+	} else if wasActive && !isActive {
+		by = -1
 	}
-	return it, nil
+	return it, recountItem(tx, &it, by)
 }
 
 // nextVersion is when a version begins to hold: now, and after the one before.
@@ -195,13 +196,13 @@ func lastVersion(tx store.Tx, id string) (last domain.Time, err error) {
 	return last, nil
 }
 
-// recountItem counts an item in or out where items are listed: in its dataset,
-// and in the project.
+// recountItem counts a version of an item, and the item in or out, where items
+// are listed: in its dataset, and in the project.
 func recountItem(tx store.Tx, it *DatasetItem, by int) error {
-	if err := recount(tx, kindItem, it.Dataset, it.CreatedAt, by); err != nil {
+	if err := recount(tx, kindItem, it.Dataset, it.CreatedAt, it.Version, by); err != nil || by == 0 {
 		return err
 	}
-	return recount(tx, kindItem, "", it.CreatedAt, by)
+	return recount(tx, kindItem, "", it.CreatedAt, it.Version, by)
 }
 
 // DeleteItem removes an item and the run items of it, and returns it as it was;
@@ -220,10 +221,12 @@ func (c *Catalog) DeleteItem(ctx context.Context, project, id string) (it Datase
 		if err := tx.Delete(kindItem, id); err != nil {
 			return err
 		}
+		by := 0
 		if it.Status == ItemActive {
-			if err := recountItem(tx, &it, -1); err != nil {
-				return err
-			}
+			by = -1
+		}
+		if err := recountItem(tx, &end, by); err != nil {
+			return err
 		}
 		var gone []string
 		for e, err := range tx.Entries(kindRunItem, "item", id, "") {
@@ -270,8 +273,8 @@ func (c *Catalog) Items(ctx context.Context, project string, f ItemFilter, skip,
 		case f.SourceTraceID != "" || f.SourceObservationID != "":
 			items, total, err = itemsBySource(tx, f, skip, limit)
 			return err
-		case f.AsOf.IsSet():
-			items, total, err = itemsAsOf(tx, f, skip, limit)
+		case f.AsOf.IsSet() && f.AsOf.Nanos()/nanosPerMilli < c.now().UnixMilli(): // in this millisecond more may begin
+			items, total, err = c.itemsAsOf(tx, project, f, skip, limit)
 			return err
 		}
 		page, n, err := censusPage(tx, kindItem, f.Dataset, skip, limit)
@@ -349,47 +352,6 @@ func versionAsOf(tx store.Tx, id string, at domain.Time) (it DatasetItem, found 
 		it, found = v, true
 	}
 	return it, found, nil
-}
-
-// itemsAsOf lists what a dataset was made of. The keys of all versions tell
-// which held then, so only those of the page are read.
-func itemsAsOf(tx store.Tx, f ItemFilter, skip, limit int) (items []DatasetItem, total int, err error) {
-	var group, held string // the item that is gone through, and the record of its version that held
-	active := false
-	close := func() error {
-		if !active {
-			return nil
-		}
-		if total++; total > skip && len(items) < limit {
-			r, err := tx.Get(kindItemVersion, held)
-			if err != nil {
-				return err
-			}
-			it, err := decodeItemVersion(r)
-			if err != nil {
-				return err
-			}
-			items = append(items, it)
-		}
-		return nil
-	}
-	until := versionMilli(f.AsOf)
-	for e, err := range tx.Entries(kindItemVersion, "history", f.Dataset, newestSort(f.AsOf)) {
-		if err != nil {
-			return nil, 0, err
-		}
-		parts := strings.Split(e.Sort, historySep)
-		if g := parts[0] + historySep + parts[1]; g != group {
-			if err := close(); err != nil {
-				return nil, 0, err
-			}
-			group, active = g, false
-		}
-		if parts[2] <= until {
-			held, active = e.ID, parts[3] == ItemActive
-		}
-	}
-	return items, total, close()
 }
 
 // historySep divides the parts of a version's sort: it is less than what may

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -141,7 +142,21 @@ func display(secret string) string {
 func uuid() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return formatUUID(b, 4)
+}
+
+// recordID is the id of a new record: a UUID of version 7, which begins with
+// the time. Records that are made one after the other so lie side by side on
+// disk, and many of them touch few pages.
+func (c *Catalog) recordID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	binary.BigEndian.PutUint64(b[:8], uint64(c.now().UnixMilli())<<16|uint64(b[6])<<8|uint64(b[7]))
+	return formatUUID(b, 7)
+}
+
+func formatUUID(b [16]byte, version byte) string {
+	b[6], b[8] = b[6]&0x0f|version<<4, b[8]&0x3f|0x80
 	h := hex.EncodeToString(b[:])
 	return strings.Join([]string{h[:8], h[8:12], h[12:16], h[16:20], h[20:]}, "-")
 }

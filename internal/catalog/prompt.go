@@ -235,7 +235,7 @@ func (c *Catalog) CreatePrompt(ctx context.Context, project string, n NewPrompt)
 	err = c.records.Tx(ctx, project, func(tx store.Tx) error {
 		now := domain.TimeOf(c.now())
 		p = Prompt{
-			ID: uuid(), Name: n.Name, Version: 1, Type: n.Type, Prompt: n.Prompt, Config: n.Config, CommitMessage: n.CommitMessage,
+			ID: c.recordID(), Name: n.Name, Version: 1, Type: n.Type, Prompt: n.Prompt, Config: n.Config, CommitMessage: n.CommitMessage,
 			Labels: unique(append(slices.Clone(n.Labels), LabelLatest)), Tags: unique(n.Tags), CreatedBy: cmp.Or(n.CreatedBy, "API"), CreatedAt: now, UpdatedAt: now,
 		}
 		earlier, err := promptVersions(tx, n.Name)
@@ -265,6 +265,7 @@ func (c *Catalog) CreatePrompt(ctx context.Context, project string, n NewPrompt)
 		}
 		return putPrompt(tx, &p)
 	})
+	c.prompts.changed(project)
 	return p, err
 }
 
@@ -317,6 +318,7 @@ func (c *Catalog) LabelPrompt(ctx context.Context, project, name string, version
 		p.Labels, p.UpdatedAt = unique(append(p.Labels, labels...)), now
 		return putPrompt(tx, &p)
 	})
+	c.prompts.changed(project)
 	return p, err
 }
 
@@ -324,6 +326,7 @@ func (c *Catalog) LabelPrompt(ctx context.Context, project, name string, version
 // picks none. Where another prompt is composed of one of them nothing is
 // removed: domain.Invalid. The label latest moves to the highest that is left.
 func (c *Catalog) DeletePrompts(ctx context.Context, project string, ref PromptRef) error {
+	defer c.prompts.changed(project)
 	return c.records.Tx(ctx, project, func(tx store.Tx) error {
 		all, err := promptVersions(tx, ref.Name)
 		if err != nil {

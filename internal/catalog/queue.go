@@ -72,7 +72,7 @@ func (c *Catalog) CreateQueue(ctx context.Context, project string, n Queue) (Que
 	if n.Configs = unique(n.Configs); len(n.Configs) == 0 {
 		return n, invalid("scoreConfigIds", "must name at least one score config")
 	}
-	n.ID, n.CreatedAt = uuid(), domain.TimeOf(c.now())
+	n.ID, n.CreatedAt = c.recordID(), domain.TimeOf(c.now())
 	n.UpdatedAt = n.CreatedAt
 	return n, c.records.Tx(ctx, project, func(tx store.Tx) error {
 		for _, id := range n.Configs {
@@ -152,7 +152,7 @@ func (c *Catalog) AddQueueItem(ctx context.Context, project string, n QueueItem)
 	if n.ObjectID == "" {
 		return n, invalid("objectId", "is required")
 	}
-	n.ID, n.CreatedAt = uuid(), domain.TimeOf(c.now())
+	n.ID, n.CreatedAt = c.recordID(), domain.TimeOf(c.now())
 	n.UpdatedAt = n.CreatedAt
 	if n.Status == QueueCompleted {
 		n.CompletedAt = n.CreatedAt

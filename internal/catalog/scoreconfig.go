@@ -136,7 +136,7 @@ func (c *Catalog) CreateScoreConfig(ctx context.Context, project string, n Score
 	if err := n.validate(); err != nil {
 		return n, err
 	}
-	n.ID, n.CreatedAt = uuid(), domain.TimeOf(c.now())
+	n.ID, n.CreatedAt = c.recordID(), domain.TimeOf(c.now())
 	n.UpdatedAt = n.CreatedAt
 	return n, c.records.Tx(ctx, project, func(tx store.Tx) error { return putScoreConfig(tx, &n) })
 }

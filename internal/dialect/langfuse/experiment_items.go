@@ -10,6 +10,7 @@ import (
 	"github.com/clewhq/clew/internal/catalog"
 	"github.com/clewhq/clew/internal/domain"
 	"github.com/clewhq/clew/internal/query"
+	"github.com/clewhq/clew/internal/store"
 )
 
 // listExperimentItems serves GET /experiment-items, the latest first.
@@ -36,13 +37,22 @@ func (a *API) listExperimentItems(w http.ResponseWriter, r *http.Request, p auth
 	})
 	more := len(items) > q.limit
 	items = items[:min(len(items), q.limit)]
+	bodies := q.fields["io"] || q.fields["metadata"]
+	roots, err := a.itemRootsOf(r.Context(), p.Project, items)
+	if err != nil {
+		return err
+	}
 	out := a.view(r.Context(), answer(w), p)
 	out.str(`{"data":[`)
 	for i := range items {
 		if i > 0 {
 			out.str(",")
 		}
-		if err := a.experimentItem(r.Context(), out, &items[i], &q); err != nil {
+		root, err := a.itemRoot(r.Context(), p.Project, &items[i], roots, bodies)
+		if err != nil {
+			return err
+		}
+		if err := a.experimentItem(r.Context(), out, &items[i], &root, &q); err != nil {
 			return err
 		}
 		out.spill()
@@ -67,35 +77,46 @@ type itemRoot struct {
 	content     domain.Content
 }
 
+// rootKey is an observation by the key of its trace and its id.
+type rootKey struct{ trace, id string }
+
+// itemRootsOf finds the observations that items name, all at once.
+func (a *API) itemRootsOf(ctx context.Context, project string, items []experimentItem) (map[rootKey]*store.Row, error) {
+	var ids []string
+	for i := range items {
+		if items[i].id != items[i].trace {
+			ids = append(ids, items[i].id)
+		}
+	}
+	out := map[rootKey]*store.Row{}
+	if len(ids) == 0 {
+		return out, nil
+	}
+	c := conditions{view: query.Observations}
+	c.equal(query.ColID, ids...)
+	page, err := a.traces.List(ctx, project, query.List{
+		View: query.Observations, Filter: c.parts, Limit: rootsPage, Bind: query.Bind{Now: a.now().UnixNano()},
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range page.Rows {
+		row := &page.Rows[i]
+		out[rootKey{domain.TraceKey(row.Observation.TraceID), row.Observation.ID}] = row
+	}
+	return out, nil
+}
+
 // itemRoot reads the observation that an item is about, else the first root of
 // its trace, else the trace itself.
-func (a *API) itemRoot(ctx context.Context, project string, x *experimentItem, bodies bool) (root itemRoot, err error) {
+func (a *API) itemRoot(ctx context.Context, project string, x *experimentItem, known map[rootKey]*store.Row, bodies bool) (root itemRoot, err error) {
 	root.environment = "default"
-	l := query.List{View: query.Observations, Limit: 1, Bind: query.Bind{Now: a.now().UnixNano()}}
-	c := conditions{view: query.Observations}
-	c.equal(query.ColTrace, x.trace)
-	if x.id != x.trace {
-		c.equal(query.ColID, x.id)
-	} else {
-		c.parts = append(c.parts, query.Cmp{Ref: query.Ref{Column: query.ColRoot}, Op: query.Eq, Values: []query.Value{query.Bool(true)}})
-		l.Order = []query.Key{{Ref: query.Ref{Column: query.ColStart}}}
-	}
-	l.Filter = c.parts
-	page, err := a.traces.List(ctx, project, l)
-	if err != nil {
-		return root, err
-	}
-	if len(page.Rows) == 0 {
-		t := conditions{view: query.Traces}
-		t.equal(query.ColID, x.trace)
-		if page, err = a.traces.List(ctx, project, query.List{View: query.Traces, Filter: t.parts, Limit: 1, Bind: l.Bind}); err != nil {
+	row := known[rootKey{domain.TraceKey(x.trace), x.id}]
+	if row == nil {
+		if row, err = a.traceRoot(ctx, project, x.trace); row == nil {
 			return root, err
 		}
 	}
-	if len(page.Rows) == 0 {
-		return root, nil
-	}
-	row := &page.Rows[0]
 	if row.Observation != nil {
 		root.observation, root.environment = *row.Observation, environmentOf(row.Observation.Environment)
 	} else if row.Trace != nil {
@@ -107,14 +128,33 @@ func (a *API) itemRoot(ctx context.Context, project string, x *experimentItem, b
 	return root, err
 }
 
-// experimentItem appends one item in the groups of keys that were asked for.
-func (a *API) experimentItem(ctx context.Context, v *view, x *experimentItem, q *experimentQuery) error {
-	e := x.experiment
-	root, err := a.itemRoot(ctx, v.project, x, q.fields["io"] || q.fields["metadata"])
-	if err != nil {
-		return err
+// traceRoot is the row of the first root of a trace, else of the trace itself,
+// nil where it has not arrived.
+func (a *API) traceRoot(ctx context.Context, project, trace string) (*store.Row, error) {
+	now := query.Bind{Now: a.now().UnixNano()}
+	c := conditions{view: query.Observations}
+	c.equal(query.ColTrace, trace)
+	c.parts = append(c.parts, query.Cmp{Ref: query.Ref{Column: query.ColRoot}, Op: query.Eq, Values: []query.Value{query.Bool(true)}})
+	t := conditions{view: query.Traces}
+	t.equal(query.ColID, trace)
+	for _, l := range []query.List{
+		{View: query.Observations, Filter: c.parts, Order: []query.Key{{Ref: query.Ref{Column: query.ColStart}}}, Limit: 1, Bind: now},
+		{View: query.Traces, Filter: t.parts, Limit: 1, Bind: now},
+	} {
+		page, err := a.traces.List(ctx, project, l)
+		if err != nil {
+			return nil, err
+		}
+		if len(page.Rows) > 0 {
+			return &page.Rows[0], nil
+		}
 	}
-	o := &root.observation
+	return nil, nil
+}
+
+// experimentItem appends one item in the groups of keys that were asked for.
+func (a *API) experimentItem(ctx context.Context, v *view, x *experimentItem, root *itemRoot, q *experimentQuery) error {
+	e, o := x.experiment, &root.observation
 	v.str(`{"id":`)
 	v.quote(cmp.Or(o.ID, x.id))
 	v.str(`,"traceId":`)
@@ -143,7 +183,7 @@ func (a *API) experimentItem(ctx context.Context, v *view, x *experimentItem, q 
 		v.str(`,"metadata":`)
 		v.object(root.content[domain.Metadata])
 	}
-	if err := a.itemFields(ctx, v, x, &root, q); err != nil {
+	if err := a.itemFields(ctx, v, x, root, q); err != nil {
 		return err
 	}
 	if q.fields["experimentMetadata"] {
