@@ -93,6 +93,14 @@ func TestDemo(t *testing.T) {
 	if status != 200 || !strings.Contains(string(body), `"sessionId":"session-`) {
 		t.Errorf("%s: %d %.300s", last, status, body)
 	}
+	for path, want := range map[string]string{
+		"/api/public/v2/prompts/support%2Fanswer": `Be brief and kind.`, "/api/public/datasets/support%2Fquestions/runs": `"totalItems":2`,
+		"/api/public/annotation-queues": `"totalItems":1`, "/api/public/comments": `"totalItems":1`, "/api/public/score-configs": `"totalItems":3`,
+	} {
+		if status, _, body := s.Do("GET", path, nil, nil); status != 200 || !strings.Contains(string(body), want) {
+			t.Errorf("%s: %d %.300s", path, status, body)
+		}
+	}
 	if out, _ := clew(t, nil, "keys", "--data", s.Dir); strings.Contains(out, "clew demo") {
 		t.Errorf("a key of the demo is left:\n%s", out)
 	}
@@ -101,6 +109,11 @@ func TestDemo(t *testing.T) {
 	if want := m[1] + " traces, " + m[2] + " observations, " + m[3] + " scores"; exit != 0 || !strings.Contains(checked, want) {
 		t.Errorf("check: exit %d, want %q:\n%s", exit, want, checked)
 	}
+	s = harness.Start(t, s.Dir)
+	if out, exit := clew(t, nil, "demo", "--data", s.Dir, "--sessions", "1"); exit != 0 {
+		t.Errorf("a second time: exit %d\n%s", exit, out)
+	}
+	s.Stop()
 	if _, err := os.Stat(filepath.Join(s.Dir, "run.json")); err == nil {
 		t.Error("run.json is left after a stop")
 	}

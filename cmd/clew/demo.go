@@ -24,7 +24,8 @@ const demoUsage = `Usage: clew demo [flags]
 
 Fills a project with a sample through the public API: conversations with an agent
 and its tools, answers from retrieved documents, streamed answers, failures, scores,
-sessions and users of the last days.
+sessions and users of the last days; and prompts, a dataset with experiments, score
+configs, an annotation queue, a comment and a picture.
 
 The server is the one that runs on the data folder, with a key made for the occasion;
 or the one at --url, with the keys of LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY.
@@ -109,8 +110,13 @@ func (c *demoClient) fill(ctx context.Context, out io.Writer, sessions int, seed
 		filled := (i + 1) * width / sessions
 		fmt.Fprintf(out, "\r[%s%s] %d of %d sessions", strings.Repeat("=", filled), strings.Repeat(" ", width-filled), i+1, sessions)
 	}
-	_, err := fmt.Fprintf(out, "\n%d traces with %d observations and %d scores were sent in %.1f s\nOne of them: %s/api/public/traces/%s\n",
-		s.traces, s.observations, s.scores, time.Since(begun).Seconds(), c.url, s.last)
+	if err := (&catalogSample{c, s, ctx}).fill(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(out, `
+%d traces with %d observations and %d scores were sent in %.1f s; one of them: %s/api/public/traces/%s
+There are prompts (support/answer), a dataset with two experiments (support/questions), score configs, an annotation queue, a comment and a picture, too.
+`, s.traces, s.observations, s.scores, time.Since(begun).Seconds(), c.url, s.last)
 	return err
 }
 
@@ -121,7 +127,7 @@ func (c *demoClient) send(ctx context.Context, events []demoEvent) error {
 		return err
 	}
 	for try := 0; ; try++ {
-		status, answer, err := c.post(ctx, body)
+		status, answer, err := c.request(ctx, http.MethodPost, "/ingestion", body)
 		if err != nil {
 			return err
 		}
@@ -156,8 +162,9 @@ func refused(answer []byte) error {
 	return nil
 }
 
-func (c *demoClient) post(ctx context.Context, body []byte) (int, []byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+"/api/public/ingestion", bytes.NewReader(body))
+// request sends a JSON body to a route of the public API.
+func (c *demoClient) request(ctx context.Context, method, path string, body []byte) (int, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.url+"/api/public"+path, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}
