@@ -88,3 +88,19 @@ def media_in_item(c, lf):
     media = got["files"][0]
     c.equal("the reference put back", (media.content_type, media.content_length), ("application/pdf", len(data)))
     c.equal("its content", media.fetch_bytes(), data)
+
+
+def datasets(c, api, name, items, run=None):
+    """The reads of datasets by the generated client, which leaves the slashes of names as they are. run: where it knows runs."""
+    c.equal("datasets", name in [d.name for d in api.datasets.list(limit=100).data], True)
+    c.equal("a dataset", api.datasets.get(name).name, name)
+    c.equal("items", sorted(i.id for i in api.dataset_items.list(dataset_name=name).data), sorted(items))
+    c.equal("an item", api.dataset_items.get(items[0]).id, items[0])
+    if run is not None:
+        c.equal("runs", [r.name for r in api.datasets.get_runs(name).data], [run])
+        got = api.datasets.get_run(name, run)
+        c.equal("a run", sorted(i.dataset_item_id for i in got.dataset_run_items), sorted(items))
+        if hasattr(api.dataset_run_items, "list"):
+            c.equal("run items", len(api.dataset_run_items.list(dataset_id=got.dataset_id, run_name=run).data), len(items))
+    c.equal("delete", api.dataset_items.delete(items[0]).message, "Dataset item successfully deleted")
+    c.equal("items after it", sorted(i.id for i in api.dataset_items.list(dataset_name=name).data), sorted(items[1:]))

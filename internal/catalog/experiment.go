@@ -122,7 +122,7 @@ func (c *Catalog) AddRunItem(ctx context.Context, project string, n NewRunItem) 
 			ri.CreatedAt = now
 		}
 		return put(tx, kindRunItem, ri.ID, storedRunItem{id, n.Item, n.TraceID, n.ObservationID, ri.CreatedAt.Nanos(), now.Nanos()},
-			newestFirst(id, ri.CreatedAt), store.Key{Name: "item", Value: n.Item}, store.Key{Name: "trace", Value: domain.TraceKey(n.TraceID)})
+			newestFirst(id, ri.CreatedAt), store.Key{Name: "item", Value: n.Item})
 	})
 	return ri, e, err
 }

@@ -46,4 +46,5 @@ def look(content):
 
 
 annotating.media_in_trace(c, lf, look)
+annotating.datasets(c, lf.client, name, items, "run 2")
 c.done()

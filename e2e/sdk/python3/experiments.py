@@ -37,6 +37,7 @@ def look(content):
 
 
 annotating.media_in_trace(c, lf, look)
+annotating.datasets(c, lf.api, name, items, "run 3")
 lf.delete_dataset_run(dataset_name=name, run_name="run 3")
 c.equal("the runs after the delete", lf.get_dataset_runs(dataset_name=name).data, [])
 c.done()

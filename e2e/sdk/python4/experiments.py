@@ -40,6 +40,7 @@ def look(content):
 
 annotating.media_in_trace(c, lf, look)
 annotating.media_in_item(c, lf)
+annotating.datasets(c, lf.api, name, items, "run/4")
 lf.delete_dataset_run(dataset_name=name, run_name="run/4")
 c.equal("the runs after the delete", lf.get_dataset_runs(dataset_name=name).data, [])
 c.done()

@@ -42,4 +42,5 @@ def look(content):
 
 annotating.media_in_trace(c, lf, look)
 annotating.media_in_item(c, lf)
+annotating.datasets(c, lf.api, name, items)
 c.done()

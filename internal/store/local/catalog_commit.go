@@ -2,7 +2,6 @@ package local
 
 import (
 	"context"
-	"errors"
 
 	"github.com/clewhq/clew/internal/domain"
 )
@@ -65,53 +64,50 @@ func (c *Catalog) commitWaiting() {
 	}
 }
 
-// commitGroup runs a group one after the other, each within a savepoint, and
-// commits those that did not fail.
+// commitGroup commits a group in one transaction. Where one of them fails none
+// is kept and each is run again by itself: failures are few, and savepoints
+// around every one would cost more than all of them.
 func (c *Catalog) commitGroup(group []*catalogWrite) {
-	err := c.inTransaction(group)
-	if err == nil {
+	if len(group) > 1 && c.commitTogether(group) {
 		return
 	}
-	// Nothing is kept. A transaction that SQLite did not end itself is ended.
-	_ = c.conn.run("ROLLBACK")
 	for _, w := range group {
-		if w.err == nil && w.panicked == nil {
-			w.err = err
-		}
+		w.panicked = nil
+		c.commitTogether([]*catalogWrite{w})
 	}
 }
 
-func (c *Catalog) inTransaction(group []*catalogWrite) error {
-	if _, err := c.conn.exec("BEGIN IMMEDIATE"); err != nil {
-		return err
+// commitTogether runs all of a group and commits, or keeps nothing and reports
+// so; the error is noted where it came up.
+func (c *Catalog) commitTogether(group []*catalogWrite) (kept bool) {
+	last := group[len(group)-1]
+	if _, last.err = c.conn.exec("BEGIN IMMEDIATE"); last.err != nil {
+		return false
 	}
+	kept = true
 	for _, w := range group {
-		if w.err = w.ctx.Err(); w.err != nil {
-			continue
-		}
-		if _, err := c.conn.exec("SAVEPOINT one"); err != nil {
-			return err
-		}
-		w.run(c.conn)
-		if w.err == nil {
-			w.err = w.ctx.Err()
-		}
-		if w.err != nil || w.panicked != nil {
-			// Where the disk is full SQLite has ended the whole transaction.
-			if _, err := c.conn.exec("ROLLBACK TO one"); err != nil {
-				return errors.Join(w.err, err)
-			}
-		}
-		if _, err := c.conn.exec("RELEASE one"); err != nil {
-			return err
+		if w.run(c.conn); w.err != nil || w.panicked != nil {
+			kept = false
+			break
 		}
 	}
-	_, err := c.conn.exec("COMMIT")
-	return err
+	if kept {
+		_, last.err = c.conn.exec("COMMIT")
+		kept = last.err == nil
+	}
+	if !kept {
+		_ = c.conn.run("ROLLBACK") // of what SQLite has not ended by itself
+	}
+	return kept
 }
 
-// run keeps a panic for whoever waits for it.
+// run runs f unless nobody waits for it any more, and keeps a panic for who does.
 func (w *catalogWrite) run(conn *sqlConn) {
 	defer func() { w.panicked = recover() }()
-	w.err = w.f(conn)
+	if w.err = w.ctx.Err(); w.err != nil {
+		return
+	}
+	if w.err = w.f(conn); w.err == nil {
+		w.err = w.ctx.Err()
+	}
 }

@@ -54,12 +54,14 @@ func (t *catalogTx) Put(r store.Record) error {
 	if value == nil {
 		value = []byte{}
 	}
-	if _, err := t.conn.exec(`INSERT INTO records (project, kind, id, value) VALUES (?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET value = excluded.value`, t.project, r.Kind, r.ID, value); err != nil {
-		return fmt.Errorf("catalog: put %s: %w", r.Kind, err)
+	n, err := t.conn.exec(`INSERT INTO records (project, kind, id, value) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`, t.project, r.Kind, r.ID, value)
+	if err == nil && n == 0 {
+		if _, err = t.conn.exec(`UPDATE records SET value = ? WHERE project = ? AND kind = ? AND id = ?`, value, t.project, r.Kind, r.ID); err == nil {
+			err = t.dropKeys(r.Kind, r.ID)
+		}
 	}
-	if err := t.dropKeys(r.Kind, r.ID); err != nil {
-		return err
+	if err != nil {
+		return fmt.Errorf("catalog: put %s: %w", r.Kind, err)
 	}
 	for _, k := range r.Keys {
 		_, err := t.conn.exec(`INSERT INTO keys (project, kind, name, value, sort, id, uniq)
