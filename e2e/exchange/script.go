@@ -102,6 +102,8 @@ func status(line string) (code int, want string, err error) {
 	name, want := line, ""
 	if i := strings.IndexAny(line, `{["`); i >= 0 {
 		name, want = strings.TrimSpace(line[:i]), line[i:]
+	} else if before, isNull := strings.CutSuffix(line, " null"); isNull {
+		name, want = before, "null"
 	}
 	for code := 100; code < 600; code++ {
 		if name != "" && http.StatusText(code) == name {

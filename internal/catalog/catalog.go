@@ -182,6 +182,34 @@ func (c *Catalog) setProject(tx store.Tx, p Project) error {
 	return put(tx, kindProject, p.ID, s, store.Key{Name: "org", Value: p.Org})
 }
 
+// EnsureProject finds the project of an organisation that has that name, or
+// makes it, and reports whether it did. Whoever asks at once gets the same one.
+func (c *Catalog) EnsureProject(ctx context.Context, org, name string) (p Project, made bool, err error) {
+	if err := checkName("project name", name); err != nil {
+		return p, false, err
+	}
+	err = c.records.Tx(ctx, instance, func(tx store.Tx) error {
+		made = false
+		for r, err := range tx.Find(kindProject, "org", org, "") {
+			var s storedProject
+			if err == nil {
+				err = decode(r, &s)
+			}
+			if err != nil {
+				return err
+			}
+			if s.Name == name {
+				p = Project{r.ID, s.Name, s.Org, domain.At(s.CreatedAt)}
+				return nil
+			}
+		}
+		made = true
+		p = Project{ID: c.recordID(), Name: name, Org: org, CreatedAt: domain.TimeOf(c.now())}
+		return c.setProject(tx, p)
+	})
+	return p, made, err
+}
+
 // Project reads one; domain.NotFound.
 func (c *Catalog) Project(ctx context.Context, id string) (Project, error) {
 	var s storedProject

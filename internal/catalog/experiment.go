@@ -31,6 +31,13 @@ type Experiment struct {
 	CreatedAt   domain.Time
 	UpdatedAt   domain.Time
 
+	// What Parea's API knows of one beside: the name that its runs share, which
+	// is also that of its dataset; "", if it did not come from there.
+	Group  string
+	Status string          // running, completed or failed; "" counts as completed
+	Public bool            // shared with whoever has its address
+	Stats  json.RawMessage // of the whole dataset, as the client finished it
+
 	// Since is when an earlier experiment of that id was deleted: spans that
 	// came before it belong to that one. Not set: there was none.
 	Since domain.Time
@@ -42,6 +49,10 @@ type storedExperiment struct {
 	Description string          `json:"description,omitempty"`
 	Metadata    json.RawMessage `json:"metadata,omitempty"`
 	Dataset     string          `json:"dataset,omitempty"`
+	Group       string          `json:"group,omitempty"`
+	Status      string          `json:"status,omitempty"`
+	Public      bool            `json:"isPublic,omitempty"`
+	Stats       json.RawMessage `json:"stats,omitempty"`
 	Deleted     bool            `json:"deleted,omitempty"`
 	Since       int64           `json:"since,omitempty"`
 	CreatedAt   int64           `json:"createdAt"`
@@ -125,6 +136,65 @@ func (c *Catalog) AddRunItem(ctx context.Context, project string, n NewRunItem) 
 			newestFirst(id, ri.CreatedAt), store.Key{Name: "item", Value: n.Item})
 	})
 	return ri, e, err
+}
+
+// The statuses of an experiment.
+const (
+	ExperimentRunning   = "running"
+	ExperimentCompleted = "completed"
+	ExperimentFailed    = "failed"
+)
+
+// CreateExperiment begins a run of the experiments that share a group. Its items
+// go into the dataset of the group's name, which is made where it is missing. A
+// run of that group and name that is there already is a domain.Conflict.
+func (c *Catalog) CreateExperiment(ctx context.Context, project string, n Experiment) (Experiment, error) {
+	if err := checkDatasetName(n.Group); err != nil {
+		return n, err
+	}
+	if err := checkName("run_name", n.Name); err != nil {
+		return n, err
+	}
+	return n, c.records.Tx(ctx, project, func(tx store.Tx) error {
+		now := domain.TimeOf(c.now())
+		d, err := findDataset(tx, n.Group)
+		if domain.CodeOf(err) == domain.NotFound {
+			d = Dataset{ID: c.recordID(), Name: n.Group, CreatedAt: now, UpdatedAt: now}
+			err = putDataset(tx, &d)
+		}
+		if err != nil {
+			return err
+		}
+		n.ID, n.Dataset, n.Status, n.CreatedAt, n.UpdatedAt = ExperimentID(project, d.ID, n.Name), d.ID, ExperimentRunning, now, now
+		_, deleted, err := getExperiment(tx, n.ID)
+		switch {
+		case err == nil:
+			return domain.Errorf(domain.Conflict, "Experiment %s already has a run named %s", n.Group, n.Name)
+		case domain.CodeOf(err) != domain.NotFound:
+			return err
+		}
+		n.Since = deleted
+		return putExperiment(tx, &n, false)
+	})
+}
+
+// FinishExperiment notes how an experiment ended; what is "" or nil stays as it
+// is. It may be told again. domain.NotFound.
+func (c *Catalog) FinishExperiment(ctx context.Context, project, id, status string, stats json.RawMessage) (e Experiment, err error) {
+	err = c.records.Tx(ctx, project, func(tx store.Tx) error {
+		if e, _, err = getExperiment(tx, id); err != nil {
+			return err
+		}
+		if status != "" {
+			e.Status = status
+		}
+		if !isNull(stats) {
+			e.Stats = stats
+		}
+		e.UpdatedAt = domain.TimeOf(c.now())
+		return putExperiment(tx, &e, false)
+	})
+	return e, err
 }
 
 // setExperiment makes the experiment of that id, or brings it to what is said
@@ -342,6 +412,7 @@ func decodeExperiment(r store.Record) (Experiment, bool, error) {
 	}
 	e := Experiment{
 		ID: r.ID, Name: s.Name, Description: s.Description, Metadata: s.Metadata, Dataset: s.Dataset,
+		Group: s.Group, Status: s.Status, Public: s.Public, Stats: s.Stats,
 		CreatedAt: domain.At(s.CreatedAt), UpdatedAt: domain.At(s.UpdatedAt),
 	}
 	if s.Since != 0 {
@@ -353,6 +424,7 @@ func decodeExperiment(r store.Record) (Experiment, bool, error) {
 func putExperiment(tx store.Tx, e *Experiment, deleted bool) error {
 	s := storedExperiment{
 		Name: e.Name, Description: e.Description, Metadata: e.Metadata, Dataset: e.Dataset, Deleted: deleted,
+		Group: e.Group, Status: e.Status, Public: e.Public, Stats: e.Stats,
 		CreatedAt: e.CreatedAt.Nanos(), UpdatedAt: e.UpdatedAt.Nanos(),
 	}
 	if e.Since.IsSet() {

@@ -24,6 +24,7 @@ import (
 	"github.com/clewhq/clew/internal/dialect/langfuse"
 	"github.com/clewhq/clew/internal/dialect/native"
 	"github.com/clewhq/clew/internal/dialect/otlp"
+	"github.com/clewhq/clew/internal/dialect/parea"
 	"github.com/clewhq/clew/internal/httpio"
 	"github.com/clewhq/clew/internal/ingest"
 	"github.com/clewhq/clew/internal/pricing"
@@ -159,6 +160,9 @@ func (s *Server) handler(c *Config, p parts) http.Handler {
 	})
 	s.langfuse.Routes(mux)
 	otlp.New(otlp.Options{Writer: p.writer, Auth: p.auth, Log: s.log, MaxBody: c.MaxBody}).Routes(mux)
+	parea.New(parea.Options{
+		Traces: p.traces, Writer: p.writer, Auth: p.auth, Catalog: p.catalog, Log: s.log, MaxBody: c.MaxBody,
+	}).Routes(mux)
 	native.New(p.auth, p.catalog, p.traces, s.log).Routes(mux)
 	mux.Handle("/metrics", promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}))
 	mux.Handle("/", web.Handler())
@@ -169,7 +173,7 @@ func (s *Server) handler(c *Config, p parts) http.Handler {
 		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	}
-	return httpio.CORS(httpio.Around(mux, s.log), "/api/public/", "/v1/")
+	return httpio.CORS(httpio.Around(mux, s.log), "/api/public/", parea.Prefix+"/", "/v1/")
 }
 
 // Failed delivers the error by which serving ended without a Stop.

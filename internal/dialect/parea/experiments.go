@@ -1,0 +1,424 @@
+package parea
+
+import (
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/clewhq/clew/internal/catalog"
+	"github.com/clewhq/clew/internal/domain"
+	"github.com/clewhq/clew/internal/httpio"
+	"github.com/clewhq/clew/internal/query"
+	"github.com/clewhq/clew/internal/store"
+)
+
+// experimentReply is an experiment as the API shows it.
+type experimentReply struct {
+	Name        string            `json:"name"`
+	UUID        string            `json:"uuid"`
+	RunName     string            `json:"run_name"`
+	ProjectUUID string            `json:"project_uuid"`
+	IsPublic    bool              `json:"is_public"`
+	Metadata    map[string]string `json:"metadata"`
+	CreatedAt   string            `json:"created_at"`
+	Status      string            `json:"status"`
+}
+
+func toExperiment(project string, e *catalog.Experiment, group string) experimentReply {
+	if e.Group != "" {
+		group = e.Group
+	}
+	if group == "" {
+		group = e.Name
+	}
+	status := e.Status
+	if status == "" { // it came from another API, which has no end of one
+		status = catalog.ExperimentCompleted
+	}
+	return experimentReply{group, e.ID, e.Name, project, e.Public, textMap(e.Metadata), wireTime(e.CreatedAt), status}
+}
+
+// textMap is a JSON object with its values as texts.
+func textMap(raw json.RawMessage) map[string]string {
+	var o object
+	_ = json.Unmarshal(raw, &o) // what is no object has no members
+	out := make(map[string]string, len(o))
+	for k := range o {
+		out[k] = o.text(k)
+	}
+	return out
+}
+
+// runNames are the words that a run without a name gets one of.
+var runNames = [2][]string{
+	{"amber", "brisk", "calm", "dapper", "eager", "fine", "gentle", "hazel", "keen", "lucid", "merry", "neat", "quiet", "rapid", "sunny", "tidy"},
+	{"bobbin", "cord", "fibre", "hemp", "knot", "lace", "linen", "loop", "needle", "reel", "skein", "spool", "stitch", "thread", "twine", "yarn"},
+}
+
+// postExperiment begins an experiment.
+func (a *API) postExperiment(w http.ResponseWriter, r *http.Request, c caller) error {
+	o, err := a.read(r)
+	if err != nil {
+		return err
+	}
+	n := catalog.Experiment{Group: o.text("name"), Name: o.text("run_name"), Public: string(o["is_public"]) == "true"}
+	if n.Group == "" {
+		return invalid("name", "field required")
+	}
+	if o.has("metadata") {
+		n.Metadata = o["metadata"]
+	}
+	project, err := a.project(r.Context(), c, o)
+	if err != nil {
+		return err
+	}
+	made, err := catalog.Experiment{}, error(nil)
+	if n.Name != "" {
+		made, err = a.catalog.CreateExperiment(r.Context(), project, n)
+	} else {
+		for try := range 20 {
+			n.Name = runNames[0][rand.IntN(16)] + "-" + runNames[1][rand.IntN(16)]
+			if try > 2 {
+				n.Name += "-" + string('a'+rune(rand.IntN(26))) + string('a'+rune(rand.IntN(26)))
+			}
+			if made, err = a.catalog.CreateExperiment(r.Context(), project, n); domain.CodeOf(err) != domain.Conflict || err == nil {
+				break
+			}
+		}
+	}
+	if domain.CodeOf(err) == domain.Conflict && err != nil {
+		return domain.Errorf(domain.Invalid, "%s", err.Error()) // 400 is what the SDKs know
+	}
+	if err != nil {
+		return err
+	}
+	httpio.WriteJSON(w, http.StatusOK, toExperiment(project, &made, ""))
+	return nil
+}
+
+// nameExperiment adds to a log's observation what is known of its experiment,
+// and to its dataset the item that a root is.
+func (a *API) nameExperiment(ctx context.Context, project string, p *domain.ObservationPatch, l *log) error {
+	x := &p.Value.Experiment
+	if x.ID == "" {
+		return nil
+	}
+	e, err := a.catalog.Experiment(ctx, project, x.ID)
+	if domain.CodeOf(err) == domain.NotFound {
+		x.Name = x.ID
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	x.Name, x.DatasetID = e.Name, e.Dataset
+	if l.parent != "" || e.Group == "" {
+		return nil
+	}
+	if _, _, err := a.catalog.Item(ctx, project, x.ItemID); domain.CodeOf(err) != domain.NotFound {
+		return err
+	}
+	target, _ := json.Marshal(l.text("target")) // a text can be marshalled
+	_, _, err = a.catalog.SetItem(ctx, project, catalog.ItemChange{ID: x.ItemID, Dataset: e.Group, Input: l.object["inputs"], ExpectedOutput: target})
+	if domain.CodeOf(err) == domain.Conflict || domain.CodeOf(err) == domain.Invalid {
+		return nil // another dataset has it, or does not allow it: the log itself matters more
+	}
+	return err
+}
+
+// findExperiment finds an experiment of the caller's: with an organisation's key
+// in any of its projects.
+func (a *API) findExperiment(ctx context.Context, c caller, id string) (project string, e catalog.Experiment, err error) {
+	if c.project != "" {
+		e, err = a.catalog.Experiment(ctx, c.project, id)
+		return c.project, e, err
+	}
+	all, err := a.catalog.Projects(ctx)
+	if err != nil {
+		return "", e, err
+	}
+	for _, p := range all {
+		if p.Org != c.org {
+			continue
+		}
+		if e, err = a.catalog.Experiment(ctx, p.ID, id); domain.CodeOf(err) != domain.NotFound || err == nil {
+			return p.ID, e, err
+		}
+	}
+	return "", e, domain.Errorf(domain.NotFound, "Experiment not found: %s", id)
+}
+
+// rootStats is what came of one root log of an experiment and all below it.
+type rootStats struct {
+	TraceID      string  `json:"trace_id"`
+	Latency      float64 `json:"latency"` // of the root, in seconds
+	InputTokens  int64   `json:"input_tokens"`
+	OutputTokens int64   `json:"output_tokens"`
+	TotalTokens  int64   `json:"total_tokens"`
+	Cost         float64 `json:"cost"`
+	Scores       []any   `json:"scores"`
+}
+
+// statsReply is what came of an experiment.
+type statsReply struct {
+	Roots []rootStats `json:"parent_trace_stats"`
+}
+
+// pageOfRoots is how many traces are listed at a time.
+const pageOfRoots = 500
+
+// eachRoot calls f with the root logs of an experiment that a filter takes, in
+// the order of their starts.
+func (a *API) eachRoot(ctx context.Context, project string, e *catalog.Experiment, filter query.Filter, f func(row *store.Row) error) error {
+	all := query.And{
+		query.Cmp{Ref: query.Ref{Column: query.ColExperiment}, Op: query.Eq, Values: []query.Value{query.Str(e.ID)}},
+		query.Cmp{Ref: query.Ref{Column: query.ColItemRoot}, Op: query.Eq, Values: []query.Value{query.Bool(true)}},
+	}
+	if filter != nil {
+		all = append(all, filter)
+	}
+	l := query.List{
+		View: query.Observations, Filter: all, Limit: pageOfRoots, Order: []query.Key{{Ref: query.Ref{Column: query.ColStart}}}, Bind: query.Bind{Now: a.now().UnixNano()},
+	}
+	for more := true; more; {
+		page, err := a.traces.List(ctx, project, l)
+		if err != nil {
+			return err
+		}
+		for i := range page.Rows {
+			if o := page.Rows[i].Observation; e.Since.IsSet() && !e.Since.Before(o.CreatedAt) {
+				continue // of an experiment that was deleted
+			}
+			if err := f(&page.Rows[i]); err != nil {
+				return err
+			}
+		}
+		l.After, more = page.Next, page.Next != ""
+	}
+	return nil
+}
+
+// stats sums up an experiment.
+func (a *API) stats(ctx context.Context, project string, e *catalog.Experiment) (statsReply, error) {
+	out := statsReply{Roots: []rootStats{}}
+	err := a.eachRoot(ctx, project, e, nil, func(row *store.Row) error {
+		o, t := row.Observation, row.Trace
+		s := rootStats{TraceID: o.ID, Scores: []any{}}
+		if !o.End.Before(o.Start) && o.End.IsSet() {
+			s.Latency = float64(o.End.Nanos()-o.Start.Nanos()) / 1e9
+		}
+		if t != nil {
+			s.InputTokens, s.OutputTokens, s.TotalTokens = t.Totals.Input, t.Totals.Output, t.Totals.Total
+			s.Cost = float64(t.Totals.Cost) / float64(domain.Dollar)
+		}
+		out.Roots = append(out.Roots, s)
+		return nil
+	})
+	if err != nil {
+		return out, err
+	}
+	byTrace := map[string]int{}
+	for i := range out.Roots {
+		byTrace[domain.TraceKey(out.Roots[i].TraceID)] = i
+	}
+	for part := range slices.Chunk(out.Roots, pageOfRoots) {
+		ids := make([]query.Value, len(part))
+		for i := range part {
+			ids[i] = query.Str(part[i].TraceID)
+		}
+		l := query.List{
+			View: query.Scores, Filter: query.Cmp{Ref: query.Ref{Column: query.ColTrace}, Op: query.In, Values: ids}, Limit: 1000,
+			Order: []query.Key{{Ref: query.Ref{Column: query.ColStart}}}, Bind: query.Bind{Now: a.now().UnixNano()},
+		}
+		for more := true; more; {
+			page, err := a.traces.List(ctx, project, l)
+			if err != nil {
+				return out, err
+			}
+			for i := range page.Rows {
+				s := page.Rows[i].Score
+				if at, found := byTrace[domain.TraceKey(s.TraceID)]; found {
+					if shown := scoreReply(s); shown != nil {
+						out.Roots[at].Scores = append(out.Roots[at].Scores, shown)
+					}
+				}
+			}
+			l.After, more = page.Next, page.Next != ""
+		}
+	}
+	return out, nil
+}
+
+// scoreReply is a score as a number, nil for one that is none.
+func scoreReply(s *domain.Score) map[string]any {
+	if !s.Value.Set || s.Type == domain.ScoreText || s.Type == domain.ScoreCorrection {
+		return nil
+	}
+	out := map[string]any{"name": s.Name, "score": s.Value.Value}
+	if s.Comment != "" {
+		out["reason"] = s.Comment
+	}
+	return out
+}
+
+// getStats sums up an experiment.
+func (a *API) getStats(w http.ResponseWriter, r *http.Request, c caller) error {
+	project, e, err := a.findExperiment(r.Context(), c, r.PathValue("uuid"))
+	if err != nil {
+		return err
+	}
+	stats, err := a.stats(r.Context(), project, &e)
+	if err != nil {
+		return err
+	}
+	httpio.WriteJSON(w, http.StatusOK, stats)
+	return nil
+}
+
+// finishExperiment notes how an experiment ended, and sums it up.
+func (a *API) finishExperiment(w http.ResponseWriter, r *http.Request, c caller) error {
+	o, err := a.read(r)
+	if err != nil {
+		return err
+	}
+	project, e, err := a.findExperiment(r.Context(), c, r.PathValue("uuid"))
+	if err != nil {
+		return err
+	}
+	status := strings.ToLower(o.text("status"))
+	if status == "" {
+		status = catalog.ExperimentCompleted
+	}
+	if status != catalog.ExperimentCompleted && status != catalog.ExperimentFailed && status != catalog.ExperimentRunning && status != "pending" {
+		return invalid("status", "must be pending, running, completed or failed")
+	}
+	var stats json.RawMessage
+	if o.has("dataset_level_stats") {
+		stats = o["dataset_level_stats"]
+	}
+	if e, err = a.catalog.FinishExperiment(r.Context(), project, e.ID, status, stats); err != nil {
+		return err
+	}
+	sums, err := a.stats(r.Context(), project, &e)
+	if err != nil {
+		return err
+	}
+	httpio.WriteJSON(w, http.StatusOK, sums)
+	return nil
+}
+
+// pinnedStat is a figure that stands beside an experiment in a list.
+type pinnedStat struct {
+	Var       string  `json:"var1"`
+	Operation string  `json:"operation"`
+	Value     float64 `json:"value"`
+}
+
+// experimentWithStats is an experiment in a list.
+type experimentWithStats struct {
+	experimentReply
+	Pinned  []pinnedStat `json:"pinned_stats"`
+	Samples int          `json:"num_samples"`
+}
+
+// listExperiments lists the experiments of a project, the newest first.
+func (a *API) listExperiments(w http.ResponseWriter, r *http.Request, c caller) error {
+	o, err := a.read(r)
+	if err != nil {
+		return err
+	}
+	project, err := a.project(r.Context(), c, o)
+	if err != nil {
+		return err
+	}
+	var uuids []string
+	_ = json.Unmarshal(o["experiment_uuids"], &uuids) // what is no list restricts nothing
+	wanted := textMap(o["metadata_filter"])
+	contains := func(text, key string) bool {
+		return strings.Contains(strings.ToLower(text), strings.ToLower(o.text(key)))
+	}
+	groups := map[string]string{}
+	type found struct {
+		e     catalog.Experiment
+		group string
+	}
+	var list []found
+	err = a.catalog.AllExperiments(r.Context(), project, func(e catalog.Experiment) error {
+		list = append(list, found{e, e.Group})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	out := []experimentWithStats{}
+	slices.SortFunc(list, func(x, y found) int { return int(max(-1, min(1, y.e.CreatedAt.Nanos()-x.e.CreatedAt.Nanos()))) })
+	for i := range list {
+		f := &list[i]
+		if f.group == "" && f.e.Dataset != "" {
+			if groups[f.e.Dataset] == "" {
+				if d, err := a.catalog.DatasetByID(r.Context(), project, f.e.Dataset); err == nil {
+					groups[f.e.Dataset] = d.Name
+				}
+			}
+			f.group = groups[f.e.Dataset]
+		}
+		shown := toExperiment(project, &f.e, f.group)
+		matches := contains(shown.Name, "experiment_name_filter") && contains(shown.RunName, "run_name_filter") && (!o.has("experiment_uuids") || slices.Contains(uuids, shown.UUID))
+		for k, v := range wanted {
+			matches = matches && shown.Metadata[k] == v
+		}
+		if !matches {
+			continue
+		}
+		sums, err := a.stats(r.Context(), project, &f.e)
+		if err != nil {
+			return err
+		}
+		out = append(out, experimentWithStats{shown, pinned(&sums, f.e.Stats), len(sums.Roots)})
+	}
+	httpio.WriteJSON(w, http.StatusOK, out)
+	return nil
+}
+
+// pinned is the means of what the roots of an experiment have, and the figures
+// that it was finished with.
+func pinned(s *statsReply, dataset json.RawMessage) []pinnedStat {
+	out := []pinnedStat{}
+	sums, counts, order := map[string]float64{}, map[string]float64{}, []string{}
+	add := func(name string, v float64) {
+		if counts[name] == 0 {
+			order = append(order, name)
+		}
+		sums[name] += v
+		counts[name]++
+	}
+	for i := range s.Roots {
+		root := &s.Roots[i]
+		add("Latency", root.Latency)
+		add("Input Tokens", float64(root.InputTokens))
+		add("Output Tokens", float64(root.OutputTokens))
+		add("Total Tokens", float64(root.TotalTokens))
+		add("Cost", root.Cost)
+		for _, sc := range root.Scores {
+			if m, ok := sc.(map[string]any); ok {
+				name, _ := m["name"].(string)
+				value, _ := m["score"].(float64)
+				add(name, value)
+			}
+		}
+	}
+	for _, name := range order {
+		out = append(out, pinnedStat{name, "mean", sums[name] / counts[name]})
+	}
+	var list []object
+	_ = json.Unmarshal(dataset, &list) // what is no list has no figures
+	for _, o := range list {
+		if v, ok := o.number("score"); ok {
+			out = append(out, pinnedStat{o.text("name"), "custom", v})
+		}
+	}
+	return out
+}
