@@ -198,6 +198,9 @@ func (c *condition) compare(ref query.Ref) (query.Filter, error) {
 			return nil, invalid("filter_operator", "like compares texts, and "+c.field+" is none")
 		}
 		text := c.text()
+		if strings.Contains(text, "%") && col.Kind == query.BodyKind {
+			return bodyPattern(ref, strings.Split(text, "%")), nil
+		}
 		if strings.Contains(text, "%") {
 			return leaf(query.Like, true, strings.ReplaceAll(strings.ReplaceAll(text, "*", "?"), "%", "*"))
 		}
@@ -219,6 +222,25 @@ func (c *condition) compare(ref query.Ref) (query.Filter, error) {
 		return nil, invalid("filter_operator", fmt.Sprintf("%q is no operator; expected %s", c.operator, operators))
 	}
 	return c.order(ref, op, c.text(), value)
+}
+
+// bodyPattern matches a body with a pattern, by the parts between its "%": the
+// first begins it, the last ends it, and it holds those between, wherever.
+func bodyPattern(ref query.Ref, parts []string) query.Filter {
+	all := query.And{query.Has{Ref: ref}}
+	for i, part := range parts {
+		op := query.Contains
+		switch {
+		case part == "":
+			continue
+		case i == 0:
+			op = query.Prefix
+		case i == len(parts)-1:
+			op = query.Suffix
+		}
+		all = append(all, query.Cmp{Ref: ref, Op: op, Fold: true, Values: []query.Value{query.Str(part)}})
+	}
+	return all
 }
 
 var orderings = map[string]query.Op{
