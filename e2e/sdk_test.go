@@ -18,7 +18,7 @@ func TestSDKs(t *testing.T) {
 		t.Skip("installs SDKs")
 	}
 	srv := harness.Start(t, "")
-	for _, generation := range []string{"python2", "python3", "python4", "python5", "js3", "js4", "js5"} {
+	for _, generation := range []string{"python2", "python3", "python4", "python5", "python-parea", "js3", "js4", "js5"} {
 		t.Run(generation, func(t *testing.T) {
 			env := harness.Install(t, generation)
 			for _, script := range env.Scripts(t) {

@@ -26,14 +26,6 @@ import (
 // object, so that filters reach into them.
 const sideKey = "parea"
 
-// sideFields is what is kept of a log as it was sent. The rest is derived from
-// columns: ids, times, trace_name, output, session, user, tags.
-var sideFields = []string{
-	"inputs", "target", "latency", "time_to_first_token", "input_tokens", "output_tokens", "total_tokens", "cost", "configuration", "scores",
-	"status", "error", "metadata", "deployment_id", "organization_id", "evaluation_metric_names", "apply_eval_frac", "log_sample_rate",
-	"feedback_score", "cache_hit", "output_for_eval_metrics", "images", "depth", "execution_order", "tags", "project_name", "experiment_uuid",
-}
-
 // misspelt is how the TypeScript SDK spells some fields.
 var misspelt = map[string]string{"evalFuncNames": "evaluation_metric_names", "applyEvalFrac": "apply_eval_frac"}
 
@@ -54,6 +46,7 @@ func parseLog(o object, id string) (l log, err error) {
 			o[right] = o[wrong]
 		}
 	}
+	o.tidy()
 	l = log{object: o, id: id, parent: o.text("parent_trace_id"), root: o.text("root_trace_id")}
 	if l.id == "" {
 		return l, invalid("trace_id", "field required")
@@ -276,15 +269,17 @@ func (l *log) content(p *domain.ObservationPatch) {
 // metadata is the log's metadata with what only Parea knows beside it.
 func (l *log) metadata() json.RawMessage {
 	all := object{}
-	_ = json.Unmarshal(l.object["metadata"], &all) // what is no object has no keys
+	if l.has("metadata") {
+		_ = json.Unmarshal(l.object["metadata"], &all) // what is no object has no keys
+	}
 	side := object{}
-	for _, k := range sideFields {
+	for k := range sideFields {
 		if !l.has(k) {
 			continue
 		}
 		v := bytes.TrimSpace(l.object[k])
 		if v[0] == '{' && k != "inputs" {
-			v, _ = json.Marshal(string(v)) // a text can be marshalled
+			v = encoded(string(v))
 		}
 		side[k] = v
 	}
