@@ -41,7 +41,7 @@ func main() {
 	flag.IntVar(&c.large, "large", 1_000_000, "spans with which the start is timed")
 	flag.IntVar(&c.big, "big", 10_000, "observations of the large trace")
 	flag.IntVar(&c.lots, "lots", 1_000_000, "varied spans that lists are timed on")
-	flag.StringVar(&c.only, "only", "", "comma-separated stages to run: start, reads, lists, catalog, batches, load; default all")
+	flag.StringVar(&c.only, "only", "", "comma-separated stages to run: start, reads, lists, catalog, parea, batches, load; default all")
 	flag.StringVar(&c.profile, "profile", "", "file to write the CPU profile of the full load to")
 	quick := flag.Bool("quick", false, "a short run of a tenth of the sizes, to see that all of it works")
 	flag.Parse()
@@ -73,6 +73,7 @@ func run(ctx context.Context, c config) (err error) {
 		{"reads", b.reads},
 		{"lists", b.lists},
 		{"catalog", b.catalog},
+		{"parea", b.parea},
 		{"batches", b.batches},
 		{"load", b.fullLoad},
 	} {
