@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/clewhq/clew/internal/catalog"
 	"github.com/clewhq/clew/internal/domain"
 	"github.com/clewhq/clew/internal/httpio"
 	"github.com/clewhq/clew/internal/query"
@@ -34,16 +35,59 @@ func (a *API) experimentLogs(w http.ResponseWriter, r *http.Request, c caller) e
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
 	out := listWriter{w: w}
-	names := a.names(r.Context(), project)
-	err = a.eachRoot(r.Context(), project, &e, filter, func(row *store.Row) error {
-		n, err := a.rowTree(r.Context(), project, row, names)
-		if err != nil || n == nil {
-			return err
+	trees, walked := a.buildTrees(ctx, project, &e, filter)
+	for one := range trees {
+		t := <-one
+		if t.err == nil && t.json != nil {
+			t.err = out.add(t.json)
 		}
-		return out.add(n.tree())
-	})
-	return out.end(err)
+		if t.err != nil {
+			return out.end(t.err)
+		}
+	}
+	return out.end(<-walked)
+}
+
+// builtTree is a tree as JSON; none where it has gone meanwhile.
+type builtTree struct {
+	json []byte
+	err  error
+}
+
+// treesAhead is how many trees are made while one is written: enough for two
+// cores, and what bounds the memory.
+const treesAhead = 2
+
+// buildTrees makes the trees of an experiment's roots, in their order, ahead of
+// who takes them. Once trees is closed, walked tells how the walk ended.
+func (a *API) buildTrees(ctx context.Context, project string, e *catalog.Experiment, filter query.Filter) (trees chan chan builtTree, walked chan error) {
+	trees, walked = make(chan chan builtTree, treesAhead), make(chan error, 1)
+	names := a.names(ctx, project)
+	go func() {
+		defer close(trees)
+		walked <- a.eachRoot(ctx, project, e, filter, func(row *store.Row) error {
+			one := make(chan builtTree, 1)
+			select {
+			case trees <- one:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			go func() {
+				n, err := a.rowTree(ctx, project, row, names)
+				if err != nil || n == nil {
+					one <- builtTree{nil, err}
+					return
+				}
+				raw, err := json.Marshal(n.tree())
+				one <- builtTree{raw, err}
+			}()
+			return nil
+		})
+	}()
+	return trees, walked
 }
 
 // rowTree is the log of a row with all below it, nil where it has gone meanwhile.
@@ -76,11 +120,7 @@ type listWriter struct {
 	begun bool
 }
 
-func (l *listWriter) add(v any) error {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
+func (l *listWriter) add(raw []byte) error {
 	sep := ","
 	if !l.begun {
 		l.begun, sep = true, "["
@@ -89,7 +129,7 @@ func (l *listWriter) add(v any) error {
 	if _, err := l.w.Write([]byte(sep)); err != nil {
 		return err
 	}
-	_, err = l.w.Write(raw)
+	_, err := l.w.Write(raw)
 	return err
 }
 
