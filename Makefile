@@ -23,7 +23,7 @@ unit:
 race:
 	CGO_ENABLED=1 go test -race -short ./internal/store/... ./internal/ingest ./internal/auth ./internal/catalog ./internal/server
 
-FUZZ = internal/store/local/body:FuzzFrame internal/httpio:FuzzReadBody internal/pricing:FuzzUsageFromJSON internal/dialect/otlp:FuzzExport internal/dialect/langfuse:FuzzWrite internal/query:FuzzParse
+FUZZ = internal/store/local/body:FuzzFrame internal/httpio:FuzzReadBody internal/pricing:FuzzUsageFromJSON internal/dialect/otlp:FuzzExport internal/dialect/langfuse:FuzzWrite internal/query:FuzzParse internal/dialect/parea:FuzzLog
 
 fuzz:
 	@for t in $(FUZZ); do \
