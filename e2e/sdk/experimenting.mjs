@@ -94,3 +94,22 @@ export async function catalog(c, api, traceId) {
   c.equal('its content', Buffer.from(await (await fetch(media.url)).arrayBuffer()).toString(), data.toString());
   c.equal('asked for again', (await api.media.getUploadUrl(announced)).uploadUrl, null);
 }
+
+/** All of it through the client of JavaScript 4 and 5, whose experiments are spans. */
+export async function runWithClient(c, client, spans, runName) {
+  const { name, ids } = await dataset(c, {
+    createDataset: (body) => client.api.datasets.create(body),
+    createItem: (body) => client.api.datasetItems.create(body),
+    getDataset: (n) => client.dataset.get(n),
+  });
+  const result = await experiment(c, await client.dataset.get(name), runName, async () => {
+    await spans.flush();
+    await client.flush();
+  });
+  const traces = Object.fromEntries(result.itemResults.map((r) => [r.item.id, r.traceId]));
+  const run = await verify(c, name, runName, ids, traces, [['exact', 1]]);
+  c.equal("the run's id", result.datasetRunId, run);
+  await catalog(c, client.api, traces[ids[0]]);
+  await client.api.datasets.deleteRun(name, runName);
+  c.equal('the runs after the delete', (await client.api.datasets.getRuns(name)).data, []);
+}

@@ -182,11 +182,7 @@ func (a *API) listDatasetsV1(w http.ResponseWriter, r *http.Request, p auth.Prin
 	}
 	data := make([]datasetV1, len(list))
 	for i := range list {
-		items, err := a.allItems(r.Context(), p.Project, list[i].ID)
-		if err != nil {
-			return err
-		}
-		runs, err := a.runNames(r.Context(), p.Project, list[i].ID)
+		items, runs, err := a.contentsOf(r.Context(), p.Project, list[i].ID)
 		if err != nil {
 			return err
 		}
@@ -202,11 +198,7 @@ func (a *API) getDatasetV1(w http.ResponseWriter, r *http.Request, p auth.Princi
 	if err != nil {
 		return err
 	}
-	items, err := a.allItems(r.Context(), p.Project, d.ID)
-	if err != nil {
-		return err
-	}
-	runs, err := a.runNames(r.Context(), p.Project, d.ID)
+	items, runs, err := a.contentsOf(r.Context(), p.Project, d.ID)
 	if err != nil {
 		return err
 	}
@@ -223,14 +215,14 @@ func (a *API) getDatasetV1(w http.ResponseWriter, r *http.Request, p auth.Princi
 // everyOne is a limit that takes a whole list.
 const everyOne = 1 << 30
 
-func (a *API) allItems(ctx context.Context, project, dataset string) ([]catalog.DatasetItem, error) {
+// contentsOf is the active items of a dataset and the names of its runs.
+func (a *API) contentsOf(ctx context.Context, project, dataset string) ([]catalog.DatasetItem, []string, error) {
 	items, _, err := a.catalog.Items(ctx, project, catalog.ItemFilter{Dataset: dataset}, 0, everyOne)
-	return items, err
-}
-
-func (a *API) runNames(ctx context.Context, project, dataset string) ([]string, error) {
+	if err != nil {
+		return nil, nil, err
+	}
 	runs, _, err := a.catalog.Experiments(ctx, project, dataset, 0, everyOne)
-	return mapped(runs, func(e *catalog.Experiment) string { return e.Name }), err
+	return items, mapped(runs, func(e *catalog.Experiment) string { return e.Name }), err
 }
 
 // itemReply is an item of a dataset as the API shows it.
