@@ -1,6 +1,7 @@
 // Package catalog is the only way what people configure is written:
-// organisations, projects, API keys, users, prices and prompts. Its rules live here
-// once, whatever dialect or command asks.
+// organisations, projects, API keys, users and prices; and in each project
+// prompts, datasets, experiments, score configs, comments, annotation queues and
+// media. Its rules live here once, whatever dialect or command asks.
 package catalog
 
 import (

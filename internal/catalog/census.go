@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/clewhq/clew/internal/domain"
@@ -45,7 +46,7 @@ func readCensus(tx store.Tx, kind, owner string) (c census, err error) {
 }
 
 func (c *census) add(milli, changed int64, by int) {
-	i, found := slices.BinarySearchFunc(c.Stretches, milli, func(s stretch, m int64) int { return int(max(-1, min(1, s.From-m))) })
+	i, found := slices.BinarySearchFunc(c.Stretches, milli, func(s stretch, m int64) int { return cmp.Compare(s.From, m) })
 	if !found {
 		i-- // the stretch that milli lies in
 	}

@@ -1,6 +1,7 @@
 package parea
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -138,7 +139,7 @@ func (a *API) writeCollection(w http.ResponseWriter, r *http.Request, project st
 			}
 		}
 	}
-	slices.SortFunc(cases, func(x, y caseReply) int { return int(max(-1, min(1, x.ID-y.ID))) })
+	slices.SortFunc(cases, func(x, y caseReply) int { return cmp.Compare(x.ID, y.ID) })
 	slices.Sort(columns)
 	httpio.WriteJSON(w, http.StatusOK, map[string]any{
 		"id": id, "name": d.Name, "created_at": wireTime(d.CreatedAt), "last_updated_at": wireTime(d.UpdatedAt), "column_names": columns, "test_cases": cases,
@@ -242,12 +243,11 @@ func (a *API) postTestCases(w http.ResponseWriter, r *http.Request, c caller) er
 	if name == "" {
 		return invalid("name", "a name or an id is required")
 	}
-	if _, err := a.catalog.Dataset(r.Context(), project, name); domain.CodeOf(err) == domain.NotFound && err != nil {
+	_, err = a.catalog.Dataset(r.Context(), project, name)
+	if domain.CodeOf(err) == domain.NotFound {
 		_, err = a.catalog.SetDataset(r.Context(), project, catalog.DatasetChange{Name: name})
-		if err != nil {
-			return err
-		}
-	} else if err != nil {
+	}
+	if err != nil {
 		return err
 	}
 	ids, err := a.addCases(r.Context(), project, name, list)

@@ -1,11 +1,13 @@
 package parea
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/clewhq/clew/internal/catalog"
@@ -58,6 +60,11 @@ var runNames = [2][]string{
 	{"bobbin", "cord", "fibre", "hemp", "knot", "lace", "linen", "loop", "needle", "reel", "skein", "spool", "stitch", "thread", "twine", "yarn"},
 }
 
+// runName is a name for a run that was given none.
+func runName() string {
+	return runNames[0][rand.IntN(len(runNames[0]))] + "-" + runNames[1][rand.IntN(len(runNames[1]))]
+}
+
 // postExperiment begins an experiment.
 func (a *API) postExperiment(w http.ResponseWriter, r *http.Request, c caller) error {
 	o, err := a.read(r)
@@ -75,21 +82,16 @@ func (a *API) postExperiment(w http.ResponseWriter, r *http.Request, c caller) e
 	if err != nil {
 		return err
 	}
-	made, err := catalog.Experiment{}, error(nil)
-	if n.Name != "" {
-		made, err = a.catalog.CreateExperiment(r.Context(), project, n)
-	} else {
-		for try := range 20 {
-			n.Name = runNames[0][rand.IntN(16)] + "-" + runNames[1][rand.IntN(16)]
-			if try > 2 {
-				n.Name += "-" + string('a'+rune(rand.IntN(26))) + string('a'+rune(rand.IntN(26)))
-			}
-			if made, err = a.catalog.CreateExperiment(r.Context(), project, n); domain.CodeOf(err) != domain.Conflict || err == nil {
-				break
-			}
-		}
+	named := n.Name != ""
+	if !named {
+		n.Name = runName()
 	}
-	if domain.CodeOf(err) == domain.Conflict && err != nil {
+	made, err := a.catalog.CreateExperiment(r.Context(), project, n)
+	for try := 0; !named && domain.CodeOf(err) == domain.Conflict && try < 20; try++ {
+		n.Name = runName() + "-" + strconv.Itoa(1+rand.IntN(1000))
+		made, err = a.catalog.CreateExperiment(r.Context(), project, n)
+	}
+	if domain.CodeOf(err) == domain.Conflict {
 		return domain.Errorf(domain.Invalid, "%s", err.Error()) // 400 is what the SDKs know
 	}
 	if err != nil {
@@ -144,7 +146,7 @@ func (a *API) findExperiment(ctx context.Context, c caller, id string) (project 
 		if p.Org != c.org {
 			continue
 		}
-		if e, err = a.catalog.Experiment(ctx, p.ID, id); domain.CodeOf(err) != domain.NotFound || err == nil {
+		if e, err = a.catalog.Experiment(ctx, p.ID, id); domain.CodeOf(err) != domain.NotFound {
 			return p.ID, e, err
 		}
 	}
@@ -354,7 +356,7 @@ func (a *API) listExperiments(w http.ResponseWriter, r *http.Request, c caller) 
 		return err
 	}
 	out := []experimentWithStats{}
-	slices.SortFunc(list, func(x, y found) int { return int(max(-1, min(1, y.e.CreatedAt.Nanos()-x.e.CreatedAt.Nanos()))) })
+	slices.SortFunc(list, func(x, y found) int { return cmp.Compare(y.e.CreatedAt.Nanos(), x.e.CreatedAt.Nanos()) })
 	for i := range list {
 		f := &list[i]
 		if f.group == "" && f.e.Dataset != "" {

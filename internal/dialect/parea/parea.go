@@ -252,7 +252,7 @@ func (a *API) write(ctx context.Context, b *store.Batch) error {
 	for {
 		again := *b
 		rejected, err := a.writer.Write(ctx, &again)
-		if domain.CodeOf(err) != domain.Busy || err == nil {
+		if domain.CodeOf(err) != domain.Busy {
 			for _, x := range rejected {
 				a.log.InfoContext(ctx, "a log was not kept", "kind", x.Kind.String(), "err", x.Err)
 			}
