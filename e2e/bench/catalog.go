@@ -196,24 +196,14 @@ func (b *bench) upload(ctx context.Context, s *server) error {
 	if _, err := io.Copy(sum, content()); err != nil {
 		return err
 	}
-	body, err := json.Marshal(map[string]any{
+	var answer bytes.Buffer
+	if _, err := s.ask(ctx, "/api/public/media", map[string]any{
 		"contentType": "video/mp4", "contentLength": size, "sha256Hash": base64.StdEncoding.EncodeToString(sum.Sum(nil)), "field": "input", "traceId": "t",
-	})
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/api/public/media", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.SetBasicAuth(publicKey, secretKey)
-	resp, err := client.Do(req)
-	if err != nil {
+	}, &answer); err != nil {
 		return err
 	}
 	var announced struct{ UploadURL string }
-	err = errors.Join(json.NewDecoder(resp.Body).Decode(&announced), resp.Body.Close())
-	if err != nil {
+	if err := json.Unmarshal(answer.Bytes(), &announced); err != nil {
 		return err
 	}
 	if err := s.resetPeak(); err != nil {
@@ -223,12 +213,14 @@ func (b *bench) upload(ctx context.Context, s *server) error {
 	if err != nil {
 		return err
 	}
-	if req, err = http.NewRequestWithContext(ctx, http.MethodPut, announced.UploadURL, content()); err != nil {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, announced.UploadURL, content())
+	if err != nil {
 		return err
 	}
 	req.ContentLength = size
 	begun := time.Now()
-	if resp, err = client.Do(req); err != nil {
+	resp, err := client.Do(req)
+	if err != nil {
 		return err
 	}
 	took := time.Since(begun).Seconds()

@@ -126,7 +126,7 @@ func (s *server) ask(ctx context.Context, path string, body any, into io.Writer)
 	}
 	defer resp.Body.Close()
 	first = time.Since(begun)
-	if _, err = io.Copy(into, resp.Body); err == nil && resp.StatusCode != http.StatusOK {
+	if _, err = io.Copy(into, resp.Body); err == nil && resp.StatusCode/100 != 2 {
 		err = fmt.Errorf("POST %s answers %s", path, resp.Status)
 	}
 	return first, err

@@ -272,8 +272,22 @@ class Check:
 
 def get(path):
     """GET with the project's keys: (status, parsed body)."""
+    return send("GET", path)
+
+
+def post(path, body):
+    """POST of a JSON body with the project's keys, which must be taken: the parsed answer."""
+    status, answer = send("POST", path, json.dumps(body).encode())
+    if not 200 <= status < 300:
+        raise AssertionError(f"POST {path}: {status} {answer}")
+    return answer
+
+
+def send(method, path, body=None):
+    """A request with the project's keys: (status, parsed body)."""
     token = base64.b64encode(f"{PUBLIC_KEY}:{SECRET_KEY}".encode()).decode()
-    request = urllib.request.Request(BASE_URL + path, headers={"Authorization": "Basic " + token})
+    headers = {"Authorization": "Basic " + token, "Content-Type": "application/json"}
+    request = urllib.request.Request(BASE_URL + path, data=body, method=method, headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:
             return answer.status, json.load(answer)

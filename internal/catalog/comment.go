@@ -130,7 +130,7 @@ func (c *Catalog) Comments(ctx context.Context, project string, f CommentFilter,
 	if f.Author == "" {
 		return listPage(ctx, c, project, kindComment, owner, skip, limit, decodeComment)
 	}
-	all, _, err := listPage(ctx, c, project, kindComment, owner, 0, maxListed, decodeComment)
+	all, _, err := listPage(ctx, c, project, kindComment, owner, 0, WholeList, decodeComment)
 	all = slices.DeleteFunc(all, func(x Comment) bool { return x.Author != f.Author })
 	n := len(all)
 	return all[min(skip, n):min(skip+limit, n)], n, err

@@ -43,6 +43,12 @@ type Experiment struct {
 	Since domain.Time
 }
 
+// Has reports whether an observation that names the experiment belongs to it,
+// and not to an earlier one of that id.
+func (e *Experiment) Has(o *domain.Observation) bool {
+	return !e.Since.IsSet() || e.Since.Before(o.CreatedAt)
+}
+
 // storedExperiment is an experiment on disk. Its names never change.
 type storedExperiment struct {
 	Name        string          `json:"name"`
@@ -411,12 +417,9 @@ func decodeExperiment(r store.Record) (Experiment, bool, error) {
 		return Experiment{}, false, err
 	}
 	e := Experiment{
-		ID: r.ID, Name: s.Name, Description: s.Description, Metadata: s.Metadata, Dataset: s.Dataset,
+		Since: timeOf(s.Since), ID: r.ID, Name: s.Name, Description: s.Description, Metadata: s.Metadata, Dataset: s.Dataset,
 		Group: s.Group, Status: s.Status, Public: s.Public, Stats: s.Stats,
 		CreatedAt: domain.At(s.CreatedAt), UpdatedAt: domain.At(s.UpdatedAt),
-	}
-	if s.Since != 0 {
-		e.Since = domain.At(s.Since)
 	}
 	return e, s.Deleted, nil
 }
@@ -424,11 +427,8 @@ func decodeExperiment(r store.Record) (Experiment, bool, error) {
 func putExperiment(tx store.Tx, e *Experiment, deleted bool) error {
 	s := storedExperiment{
 		Name: e.Name, Description: e.Description, Metadata: e.Metadata, Dataset: e.Dataset, Deleted: deleted,
-		Group: e.Group, Status: e.Status, Public: e.Public, Stats: e.Stats,
+		Group: e.Group, Status: e.Status, Public: e.Public, Stats: e.Stats, Since: nanosOf(e.Since),
 		CreatedAt: e.CreatedAt.Nanos(), UpdatedAt: e.UpdatedAt.Nanos(),
-	}
-	if e.Since.IsSet() {
-		s.Since = e.Since.Nanos()
 	}
 	var keys []store.Key
 	if !deleted {

@@ -26,8 +26,24 @@ func newestSort(created domain.Time) string {
 
 const nanosPerMilli = 1_000_000
 
-// maxListed is a limit that takes a whole list.
-const maxListed = 1 << 30
+// WholeList is a limit that takes all of a list.
+const WholeList = 1 << 30
+
+// timeOf is a time on disk that may be missing, which is 0 there.
+func timeOf(nanos int64) (t domain.Time) {
+	if nanos != 0 {
+		t = domain.At(nanos)
+	}
+	return t
+}
+
+// nanosOf is a time as it stands on disk, 0 where it is not set.
+func nanosOf(t domain.Time) int64 {
+	if !t.IsSet() {
+		return 0
+	}
+	return t.Nanos()
+}
 
 // listPage reads a part of the records of owner, the newest first, and counts
 // them all. It is for lists of some thousands; see census for longer ones.

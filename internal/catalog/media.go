@@ -212,25 +212,17 @@ func getMedia(tx store.Tx, id string) (Media, error) {
 	if err := decode(r, &s); err != nil {
 		return Media{}, err
 	}
-	m := Media{
-		ID: r.ID, Hash: s.Hash, ContentType: s.ContentType, ContentLength: s.ContentLength, UploadError: s.UploadError,
+	return Media{
+		UploadedAt: timeOf(s.UploadedAt), ID: r.ID, Hash: s.Hash, ContentType: s.ContentType, ContentLength: s.ContentLength, UploadError: s.UploadError,
 		CreatedAt: domain.At(s.CreatedAt), UpdatedAt: domain.At(s.UpdatedAt),
-	}
-	if s.UploadedAt != 0 {
-		m.UploadedAt = domain.At(s.UploadedAt)
-	}
-	return m, nil
+	}, nil
 }
 
 func putMedia(tx store.Tx, m *Media) error {
-	s := storedMedia{
+	return put(tx, kindMedia, m.ID, storedMedia{
 		Hash: m.Hash, ContentType: m.ContentType, ContentLength: m.ContentLength, UploadError: m.UploadError,
-		CreatedAt: m.CreatedAt.Nanos(), UpdatedAt: m.UpdatedAt.Nanos(),
-	}
-	if m.UploadedAt.IsSet() {
-		s.UploadedAt = m.UploadedAt.Nanos()
-	}
-	return put(tx, kindMedia, m.ID, s)
+		UploadedAt: nanosOf(m.UploadedAt), CreatedAt: m.CreatedAt.Nanos(), UpdatedAt: m.UpdatedAt.Nanos(),
+	})
 }
 
 // Secret is the instance's own secret of that name, 32 random bytes that are

@@ -247,23 +247,16 @@ func decodeQueueItem(r store.Record) (QueueItem, error) {
 	if err := decode(r, &s); err != nil {
 		return QueueItem{}, err
 	}
-	it := QueueItem{
-		ID: r.ID, Queue: s.Queue, ObjectType: s.ObjectType, ObjectID: s.ObjectID, Status: s.Status,
+	return QueueItem{
+		CompletedAt: timeOf(s.CompletedAt), ID: r.ID, Queue: s.Queue, ObjectType: s.ObjectType, ObjectID: s.ObjectID, Status: s.Status,
 		CreatedAt: domain.At(s.CreatedAt), UpdatedAt: domain.At(s.UpdatedAt),
-	}
-	if s.CompletedAt != 0 {
-		it.CompletedAt = domain.At(s.CompletedAt)
-	}
-	return it, nil
+	}, nil
 }
 
 func putQueueItem(tx store.Tx, it *QueueItem) error {
 	s := storedQueueItem{
 		Queue: it.Queue, ObjectType: it.ObjectType, ObjectID: it.ObjectID, Status: it.Status,
-		CreatedAt: it.CreatedAt.Nanos(), UpdatedAt: it.UpdatedAt.Nanos(),
-	}
-	if it.CompletedAt.IsSet() {
-		s.CompletedAt = it.CompletedAt.Nanos()
+		CompletedAt: nanosOf(it.CompletedAt), CreatedAt: it.CreatedAt.Nanos(), UpdatedAt: it.UpdatedAt.Nanos(),
 	}
 	return put(tx, kindQueueItem, it.ID, s, newestFirst(it.Queue, it.CreatedAt), newestFirst(it.Queue+"|"+it.Status, it.CreatedAt))
 }

@@ -1,10 +1,7 @@
 """Parea's Python SDK: runs of LangChain, and what people scored of them, by criterion."""
 
-import base64
-import json
 import os
 import time
-import urllib.request
 
 import check
 
@@ -19,14 +16,6 @@ from parea.utils.trace_integrations.langchain import PareaAILangchainTracer  # n
 
 c = check.Check()
 p = Parea(api_key=check.SECRET_KEY)
-
-
-def call(method, path, body):
-    token = base64.b64encode(f"{check.PUBLIC_KEY}:{check.SECRET_KEY}".encode()).decode()
-    request = urllib.request.Request(check.BASE_URL + path, data=json.dumps(body).encode(), method=method, headers={"Authorization": "Basic " + token, "Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=20) as reply:
-        return json.load(reply)
-
 
 chain = ChatPromptTemplate.from_messages([("system", "Be brief."), ("user", "{question}")]) | FakeListChatModel(responses=["42"]) | StrOutputParser()
 tracer = PareaAILangchainTracer(session_id="lc-session", tags=["lc"], metadata={"k": "v"}, end_user_identifier="lc-user")
@@ -51,12 +40,12 @@ c.equal("as a generation", kinds["FakeListChatModel"], "GENERATION")
 # What people score stands under the number of its criterion, and can be asked for by it.
 experiment = p.create_experiment(CreateExperimentRequest(name="annotated", run_name="a"))
 for n in range(3):
-    call("POST", "/api/parea/v1/trace_log", {"trace_id": f"annotated-{n}", "start_timestamp": f"2026-11-22T09:00:0{n}Z", "inputs": {"n": str(n)}, "experiment_uuid": experiment.uuid})
-config = call("POST", "/api/public/score-configs", {"name": "stars", "dataType": "NUMERIC"})["id"]
-mood = call("POST", "/api/public/score-configs", {"name": "mood", "dataType": "CATEGORICAL", "categories": [{"label": "glad", "value": 1}, {"label": "sad", "value": 0}]})["id"]
-call("POST", "/api/public/scores", {"traceId": "annotated-1", "value": 4, "configId": config, "source": "ANNOTATION"})
-call("POST", "/api/public/scores", {"traceId": "annotated-2", "value": "sad", "configId": mood, "source": "ANNOTATION"})
-call("POST", "/api/public/comments", {"projectId": check.PROJECT_ID, "objectType": "TRACE", "objectId": "annotated-1", "content": "well said"})
+    check.post("/api/parea/v1/trace_log", {"trace_id": f"annotated-{n}", "start_timestamp": f"2026-11-22T09:00:0{n}Z", "inputs": {"n": str(n)}, "experiment_uuid": experiment.uuid})
+config = check.post("/api/public/score-configs", {"name": "stars", "dataType": "NUMERIC"})["id"]
+mood = check.post("/api/public/score-configs", {"name": "mood", "dataType": "CATEGORICAL", "categories": [{"label": "glad", "value": 1}, {"label": "sad", "value": 0}]})["id"]
+check.post("/api/public/scores", {"traceId": "annotated-1", "value": 4, "configId": config, "source": "ANNOTATION"})
+check.post("/api/public/scores", {"traceId": "annotated-2", "value": "sad", "configId": mood, "source": "ANNOTATION"})
+check.post("/api/public/comments", {"projectId": check.PROJECT_ID, "objectType": "TRACE", "objectId": "annotated-1", "content": "well said"})
 
 
 def criterion(config_id):

@@ -7,7 +7,6 @@ import json
 import os
 import threading
 import time
-import urllib.request
 
 import check
 
@@ -185,17 +184,7 @@ c.equal("asynchronous", sorted(x.output for x in settled(gathered.id, 4).childre
 p.record_feedback(FeedbackRequest(score=0.7, trace_id=outer_id, name="liked", target="better"))
 got = settled(outer_id, 3)
 c.equal("feedback", (got.feedback_score, got.target, [s.score for s in got.scores if s.name == "liked"]), (0.7, "better", [0.7]))
-
-
-def make(path, body):
-    import base64
-    token = base64.b64encode(f"{check.PUBLIC_KEY}:{check.SECRET_KEY}".encode()).decode()
-    request = urllib.request.Request(check.BASE_URL + path, data=json.dumps(body).encode(), headers={"Authorization": "Basic " + token, "Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=20) as reply:
-        return json.load(reply)
-
-
-make("/api/public/v2/prompts", {"name": "parea-sdk", "prompt": "Hello {{who}}", "labels": ["production"], "config": {"model": "gpt-4o"}})
+check.post("/api/public/v2/prompts", {"name": "parea-sdk", "prompt": "Hello {{who}}", "labels": ["production"], "config": {"model": "gpt-4o"}})
 deployed = p.get_prompt(UseDeployedPrompt(deployment_id="parea-sdk", llm_inputs={"who": "you"}))
 c.equal("a prompt", (deployed.model, deployed.prompt.messages[0]["content"], deployed.prompt.raw_messages[0]["content"]), ("gpt-4o", "Hello you", "Hello {{who}}"))
 

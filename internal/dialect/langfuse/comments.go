@@ -96,10 +96,6 @@ func (a *API) listComments(w http.ResponseWriter, r *http.Request, p auth.Princi
 	if err := onlyParameters(q, "page", "limit", "objectType", "objectId", "authorUserId"); err != nil {
 		return err
 	}
-	pg, err := parsePage(q)
-	if err != nil {
-		return err
-	}
 	f := catalog.CommentFilter{ObjectType: q.Get("objectType"), ObjectID: q.Get("objectId"), Author: q.Get("authorUserId")}
 	switch f.ObjectType {
 	case catalog.ObjectTrace, catalog.ObjectObservation, catalog.ObjectSession, catalog.ObjectPrompt:
@@ -110,14 +106,9 @@ func (a *API) listComments(w http.ResponseWriter, r *http.Request, p auth.Princi
 	default:
 		return invalid("objectType", "expected TRACE, OBSERVATION, SESSION or PROMPT")
 	}
-	list, total, err := a.catalog.Comments(r.Context(), p.Project, f, pg.skip(), pg.limit)
-	if err != nil {
-		return err
-	}
-	httpio.WriteJSON(w, http.StatusOK, pageReply{mapped(list, func(c *catalog.Comment) commentReply {
-		return toComment(p.Project, c)
-	}), pg.meta(int64(total))})
-	return nil
+	return servePage(w, r, func(skip, limit int) ([]catalog.Comment, int, error) {
+		return a.catalog.Comments(r.Context(), p.Project, f, skip, limit)
+	}, func(c *catalog.Comment) commentReply { return toComment(p.Project, c) })
 }
 
 // getComment serves GET /comments/{commentId}.

@@ -146,18 +146,9 @@ func (a *API) postDatasetV1(w http.ResponseWriter, r *http.Request, p auth.Princ
 
 // listDatasets serves GET /v2/datasets, the newest first.
 func (a *API) listDatasets(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
-	pg, err := parsePage(r.URL.Query())
-	if err != nil {
-		return err
-	}
-	list, total, err := a.catalog.Datasets(r.Context(), p.Project, pg.skip(), pg.limit)
-	if err != nil {
-		return err
-	}
-	httpio.WriteJSON(w, http.StatusOK, pageReply{mapped(list, func(d *catalog.Dataset) datasetReply {
-		return toDataset(p.Project, d)
-	}), pg.meta(int64(total))})
-	return nil
+	return servePage(w, r, func(skip, limit int) ([]catalog.Dataset, int, error) {
+		return a.catalog.Datasets(r.Context(), p.Project, skip, limit)
+	}, func(d *catalog.Dataset) datasetReply { return toDataset(p.Project, d) })
 }
 
 // getDataset serves GET /v2/datasets/{datasetName}.
@@ -212,16 +203,13 @@ func (a *API) getDatasetV1(w http.ResponseWriter, r *http.Request, p auth.Princi
 	return nil
 }
 
-// everyOne is a limit that takes a whole list.
-const everyOne = 1 << 30
-
 // contentsOf is the active items of a dataset and the names of its runs.
 func (a *API) contentsOf(ctx context.Context, project, dataset string) ([]catalog.DatasetItem, []string, error) {
-	items, _, err := a.catalog.Items(ctx, project, catalog.ItemFilter{Dataset: dataset}, 0, everyOne)
+	items, _, err := a.catalog.Items(ctx, project, catalog.ItemFilter{Dataset: dataset}, 0, catalog.WholeList)
 	if err != nil {
 		return nil, nil, err
 	}
-	runs, _, err := a.catalog.Experiments(ctx, project, dataset, 0, everyOne)
+	runs, _, err := a.catalog.Experiments(ctx, project, dataset, 0, catalog.WholeList)
 	return items, mapped(runs, func(e *catalog.Experiment) string { return e.Name }), err
 }
 

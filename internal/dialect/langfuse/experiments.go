@@ -50,7 +50,7 @@ func (a *API) experimentItems(ctx context.Context, project string, of []catalog.
 			items = append(items, x)
 		}
 	}
-	err = a.itemRoots(ctx, project, of, nil, func(e *catalog.Experiment, trace string, o *domain.Observation) {
+	err = a.itemRoots(ctx, project, of, func(e *catalog.Experiment, trace string, o *domain.Observation) {
 		add(experimentItem{e, o.ID, o.Experiment.ItemID, trace, o.Start, o.End})
 	})
 	if err != nil {
@@ -58,7 +58,7 @@ func (a *API) experimentItems(ctx context.Context, project string, of []catalog.
 	}
 	for i := range of {
 		e := &of[i]
-		posted, _, err := a.catalog.RunItems(ctx, project, e.ID, 0, everyOne)
+		posted, _, err := a.catalog.RunItems(ctx, project, e.ID, 0, catalog.WholeList)
 		if err != nil {
 			return nil, err
 		}

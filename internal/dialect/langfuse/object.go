@@ -84,6 +84,20 @@ type pageReply struct {
 	Meta pageMeta `json:"meta"`
 }
 
+// servePage answers the part of a list that the request asks for by number.
+func servePage[A, B any](w http.ResponseWriter, r *http.Request, list func(skip, limit int) ([]A, int, error), show func(*A) B) error {
+	pg, err := parsePage(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	part, total, err := list(pg.skip(), pg.limit)
+	if err != nil {
+		return err
+	}
+	httpio.WriteJSON(w, http.StatusOK, pageReply{mapped(part, show), pg.meta(int64(total))})
+	return nil
+}
+
 // mapped is f of each element of list, never nil.
 func mapped[A, B any](list []A, f func(*A) B) []B {
 	out := make([]B, len(list))

@@ -80,16 +80,9 @@ func (a *API) listQueues(w http.ResponseWriter, r *http.Request, p auth.Principa
 	if err := onlyParameters(v, "page", "limit"); err != nil {
 		return err
 	}
-	pg, err := parsePage(v)
-	if err != nil {
-		return err
-	}
-	list, total, err := a.catalog.Queues(r.Context(), p.Project, pg.skip(), pg.limit)
-	if err != nil {
-		return err
-	}
-	httpio.WriteJSON(w, http.StatusOK, pageReply{mapped(list, toQueue), pg.meta(int64(total))})
-	return nil
+	return servePage(w, r, func(skip, limit int) ([]catalog.Queue, int, error) {
+		return a.catalog.Queues(r.Context(), p.Project, skip, limit)
+	}, toQueue)
 }
 
 // getQueue serves GET /annotation-queues/{queueId}.
@@ -108,16 +101,9 @@ func (a *API) listQueueItems(w http.ResponseWriter, r *http.Request, p auth.Prin
 	if err := onlyParameters(v, "page", "limit", "status"); err != nil {
 		return err
 	}
-	pg, err := parsePage(v)
-	if err != nil {
-		return err
-	}
-	list, total, err := a.catalog.QueueItems(r.Context(), p.Project, r.PathValue("queueId"), v.Get("status"), pg.skip(), pg.limit)
-	if err != nil {
-		return err
-	}
-	httpio.WriteJSON(w, http.StatusOK, pageReply{mapped(list, toQueueItem), pg.meta(int64(total))})
-	return nil
+	return servePage(w, r, func(skip, limit int) ([]catalog.QueueItem, int, error) {
+		return a.catalog.QueueItems(r.Context(), p.Project, r.PathValue("queueId"), v.Get("status"), skip, limit)
+	}, toQueueItem)
 }
 
 // postQueueItem serves POST /annotation-queues/{queueId}/items.

@@ -139,22 +139,13 @@ func (a *API) postRunItem(w http.ResponseWriter, r *http.Request, p auth.Princip
 
 // listRuns serves GET /datasets/{datasetName}/runs, the newest first.
 func (a *API) listRuns(w http.ResponseWriter, r *http.Request, p auth.Principal, dataset string) error {
-	pg, err := parsePage(r.URL.Query())
-	if err != nil {
-		return err
-	}
 	d, err := a.catalog.Dataset(r.Context(), p.Project, dataset)
 	if err != nil {
 		return err
 	}
-	list, total, err := a.catalog.Experiments(r.Context(), p.Project, d.ID, pg.skip(), pg.limit)
-	if err != nil {
-		return err
-	}
-	httpio.WriteJSON(w, http.StatusOK, pageReply{mapped(list, func(e *catalog.Experiment) runReply {
-		return toRun(e, d.Name)
-	}), pg.meta(int64(total))})
-	return nil
+	return servePage(w, r, func(skip, limit int) ([]catalog.Experiment, int, error) {
+		return a.catalog.Experiments(r.Context(), p.Project, d.ID, skip, limit)
+	}, func(e *catalog.Experiment) runReply { return toRun(e, d.Name) })
 }
 
 // findRun finds the run and the dataset that a path names.
@@ -228,7 +219,7 @@ func (a *API) listRunItems(w http.ResponseWriter, r *http.Request, p auth.Princi
 // runItems is every item of an experiment as run items, the newest first: those
 // that were posted, and those that only their spans tell of.
 func (a *API) runItems(ctx context.Context, project string, e *catalog.Experiment) ([]catalog.RunItem, error) {
-	posted, _, err := a.catalog.RunItems(ctx, project, e.ID, 0, everyOne)
+	posted, _, err := a.catalog.RunItems(ctx, project, e.ID, 0, catalog.WholeList)
 	if err != nil {
 		return nil, err
 	}
@@ -236,7 +227,7 @@ func (a *API) runItems(ctx context.Context, project string, e *catalog.Experimen
 	for i := range posted {
 		known[itemTrace{posted[i].Item, domain.TraceKey(posted[i].TraceID)}] = true
 	}
-	err = a.itemRoots(ctx, project, []catalog.Experiment{*e}, nil, func(_ *catalog.Experiment, trace string, o *domain.Observation) {
+	err = a.itemRoots(ctx, project, []catalog.Experiment{*e}, func(_ *catalog.Experiment, trace string, o *domain.Observation) {
 		k := itemTrace{o.Experiment.ItemID, domain.TraceKey(trace)}
 		if known[k] {
 			return
@@ -262,7 +253,7 @@ const rootsPage = 1000
 // itemRoots calls f with each span that an item of these experiments begins
 // with, and the id of its trace.
 func (a *API) itemRoots(
-	ctx context.Context, project string, of []catalog.Experiment, also query.And, f func(e *catalog.Experiment, trace string, o *domain.Observation),
+	ctx context.Context, project string, of []catalog.Experiment, f func(e *catalog.Experiment, trace string, o *domain.Observation),
 ) error {
 	byID := make(map[string]*catalog.Experiment, len(of))
 	for i := range of {
@@ -272,7 +263,6 @@ func (a *API) itemRoots(
 		c := conditions{view: query.Observations}
 		c.equal(query.ColExperiment, mapped(part, func(e *catalog.Experiment) string { return e.ID })...)
 		c.parts = append(c.parts, query.Cmp{Ref: query.Ref{Column: query.ColItemRoot}, Op: query.Eq, Values: []query.Value{query.Bool(true)}})
-		c.parts = append(c.parts, also...)
 		l := query.List{View: query.Observations, Filter: c.parts, Limit: rootsPage, Bind: query.Bind{Now: a.now().UnixNano()}}
 		for more := true; more; {
 			page, err := a.traces.List(ctx, project, l)
@@ -282,8 +272,8 @@ func (a *API) itemRoots(
 			for i := range page.Rows {
 				o, t := page.Rows[i].Observation, page.Rows[i].Trace
 				e := byID[o.Experiment.ID]
-				if e == nil || e.Since.IsSet() && !e.Since.Before(o.CreatedAt) {
-					continue // of an experiment that was deleted
+				if e == nil || !e.Has(o) {
+					continue
 				}
 				trace := o.TraceID
 				if t != nil && t.ID != "" {

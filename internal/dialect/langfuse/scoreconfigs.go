@@ -146,16 +146,7 @@ func (a *API) getScoreConfig(w http.ResponseWriter, r *http.Request, p auth.Prin
 
 // listScoreConfigs serves GET /score-configs, the newest first.
 func (a *API) listScoreConfigs(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
-	pg, err := parsePage(r.URL.Query())
-	if err != nil {
-		return err
-	}
-	list, total, err := a.catalog.ScoreConfigs(r.Context(), p.Project, pg.skip(), pg.limit)
-	if err != nil {
-		return err
-	}
-	httpio.WriteJSON(w, http.StatusOK, pageReply{mapped(list, func(c *catalog.ScoreConfig) scoreConfigReply {
-		return toScoreConfig(p.Project, c)
-	}), pg.meta(int64(total))})
-	return nil
+	return servePage(w, r, func(skip, limit int) ([]catalog.ScoreConfig, int, error) {
+		return a.catalog.ScoreConfigs(r.Context(), p.Project, skip, limit)
+	}, func(c *catalog.ScoreConfig) scoreConfigReply { return toScoreConfig(p.Project, c) })
 }

@@ -32,13 +32,10 @@ func caseID(it *catalog.DatasetItem) int64 {
 	return it.CreatedAt.Nanos() / 1000
 }
 
-// everyOne is a limit that takes a whole list.
-const everyOne = 1 << 30
-
 // findCollection finds a dataset by its integer id, else by its name.
 func (a *API) findCollection(ctx context.Context, project, name string) (catalog.Dataset, error) {
 	if id, err := strconv.ParseInt(name, 10, 64); err == nil {
-		all, _, err := a.catalog.Datasets(ctx, project, 0, everyOne)
+		all, _, err := a.catalog.Datasets(ctx, project, 0, catalog.WholeList)
 		if err != nil {
 			return catalog.Dataset{}, err
 		}
@@ -125,7 +122,7 @@ func (a *API) getCollection(w http.ResponseWriter, r *http.Request, c caller) er
 }
 
 func (a *API) writeCollection(w http.ResponseWriter, r *http.Request, project string, d *catalog.Dataset) error {
-	items, _, err := a.catalog.Items(r.Context(), project, catalog.ItemFilter{Dataset: d.ID}, 0, everyOne)
+	items, _, err := a.catalog.Items(r.Context(), project, catalog.ItemFilter{Dataset: d.ID}, 0, catalog.WholeList)
 	if err != nil {
 		return err
 	}
@@ -271,30 +268,43 @@ func (a *API) updateTestCase(w http.ResponseWriter, r *http.Request, c caller) e
 	}
 	for _, project := range projects {
 		for _, ids := range [][2]string{{r.PathValue("first"), r.PathValue("then")}, {r.PathValue("then"), r.PathValue("first")}} {
-			d, err := a.findCollection(r.Context(), project, ids[0])
+			it, d, err := a.findCase(r.Context(), project, ids[0], ids[1])
 			if domain.CodeOf(err) == domain.NotFound {
 				continue
 			}
 			if err != nil {
 				return err
 			}
-			items, _, err := a.catalog.Items(r.Context(), project, catalog.ItemFilter{Dataset: d.ID}, 0, everyOne)
-			if err != nil {
+			n := catalog.ItemChange{ID: it.ID, Dataset: d.Name}
+			n.Input, n.ExpectedOutput, n.Metadata = caseFields(o)
+			if _, _, err := a.catalog.SetItem(r.Context(), project, n); err != nil {
 				return err
 			}
-			for i := range items {
-				if strconv.FormatInt(caseID(&items[i]), 10) != ids[1] {
-					continue
-				}
-				n := catalog.ItemChange{ID: items[i].ID, Dataset: d.Name}
-				n.Input, n.ExpectedOutput, n.Metadata = caseFields(o)
-				if _, _, err := a.catalog.SetItem(r.Context(), project, n); err != nil {
-					return err
-				}
-				httpio.WriteJSON(w, http.StatusOK, nil)
-				return nil
-			}
+			httpio.WriteJSON(w, http.StatusOK, nil)
+			return nil
 		}
 	}
 	return domain.Errorf(domain.NotFound, "Test case not found: %s in %s", r.PathValue("then"), r.PathValue("first"))
+}
+
+// findCase finds a test case of a dataset by its integer id: by the item's own id
+// if it was made as one, else among all.
+func (a *API) findCase(ctx context.Context, project, dataset, id string) (it catalog.DatasetItem, d catalog.Dataset, err error) {
+	if d, err = a.findCollection(ctx, project, dataset); err != nil {
+		return it, d, err
+	}
+	it, _, err = a.catalog.Item(ctx, project, casePrefix+id)
+	if err == nil && it.Dataset == d.ID || err != nil && domain.CodeOf(err) != domain.NotFound {
+		return it, d, err
+	}
+	items, _, err := a.catalog.Items(ctx, project, catalog.ItemFilter{Dataset: d.ID}, 0, catalog.WholeList)
+	if err != nil {
+		return it, d, err
+	}
+	for i := range items {
+		if strconv.FormatInt(caseID(&items[i]), 10) == id {
+			return items[i], d, nil
+		}
+	}
+	return it, d, domain.Errorf(domain.NotFound, "Test case not found: %s", id)
 }

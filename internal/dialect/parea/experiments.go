@@ -134,20 +134,13 @@ func (a *API) nameExperiment(ctx context.Context, project string, p *domain.Obse
 // findExperiment finds an experiment of the caller's: with an organisation's key
 // in any of its projects.
 func (a *API) findExperiment(ctx context.Context, c caller, id string) (project string, e catalog.Experiment, err error) {
-	if c.project != "" {
-		e, err = a.catalog.Experiment(ctx, c.project, id)
-		return c.project, e, err
-	}
-	all, err := a.catalog.Projects(ctx)
+	projects, err := a.projects(ctx, c)
 	if err != nil {
 		return "", e, err
 	}
-	for _, p := range all {
-		if p.Org != c.org {
-			continue
-		}
-		if e, err = a.catalog.Experiment(ctx, p.ID, id); domain.CodeOf(err) != domain.NotFound {
-			return p.ID, e, err
+	for _, project := range projects {
+		if e, err = a.catalog.Experiment(ctx, project, id); domain.CodeOf(err) != domain.NotFound {
+			return project, e, err
 		}
 	}
 	return "", e, domain.Errorf(domain.NotFound, "Experiment not found: %s", id)
@@ -155,13 +148,13 @@ func (a *API) findExperiment(ctx context.Context, c caller, id string) (project 
 
 // rootStats is what came of one root log of an experiment and all below it.
 type rootStats struct {
-	TraceID      string  `json:"trace_id"`
-	Latency      float64 `json:"latency"` // of the root, in seconds
-	InputTokens  int64   `json:"input_tokens"`
-	OutputTokens int64   `json:"output_tokens"`
-	TotalTokens  int64   `json:"total_tokens"`
-	Cost         float64 `json:"cost"`
-	Scores       []any   `json:"scores"`
+	TraceID      string       `json:"trace_id"`
+	Latency      float64      `json:"latency"` // of the root, in seconds
+	InputTokens  int64        `json:"input_tokens"`
+	OutputTokens int64        `json:"output_tokens"`
+	TotalTokens  int64        `json:"total_tokens"`
+	Cost         float64      `json:"cost"`
+	Scores       []scoreReply `json:"scores"`
 }
 
 // statsReply is what came of an experiment.
@@ -191,8 +184,8 @@ func (a *API) eachRoot(ctx context.Context, project string, e *catalog.Experimen
 			return err
 		}
 		for i := range page.Rows {
-			if o := page.Rows[i].Observation; e.Since.IsSet() && !e.Since.Before(o.CreatedAt) {
-				continue // of an experiment that was deleted
+			if !e.Has(page.Rows[i].Observation) {
+				continue
 			}
 			if err := f(&page.Rows[i]); err != nil {
 				return err
@@ -208,7 +201,7 @@ func (a *API) stats(ctx context.Context, project string, e *catalog.Experiment) 
 	out := statsReply{Roots: []rootStats{}}
 	err := a.eachRoot(ctx, project, e, nil, func(row *store.Row) error {
 		o, t := row.Observation, row.Trace
-		s := rootStats{TraceID: o.ID, Scores: []any{}}
+		s := rootStats{TraceID: o.ID, Scores: []scoreReply{}}
 		if !o.End.Before(o.Start) && o.End.IsSet() {
 			s.Latency = float64(o.End.Nanos()-o.Start.Nanos()) / 1e9
 		}
@@ -243,8 +236,8 @@ func (a *API) stats(ctx context.Context, project string, e *catalog.Experiment) 
 			for i := range page.Rows {
 				s := page.Rows[i].Score
 				if at, found := byTrace[domain.TraceKey(s.TraceID)]; found {
-					if shown := scoreReply(s); shown != nil {
-						out.Roots[at].Scores = append(out.Roots[at].Scores, shown)
+					if score, isNumber := toScore(s); isNumber {
+						out.Roots[at].Scores = append(out.Roots[at].Scores, score)
 					}
 				}
 			}
@@ -254,16 +247,17 @@ func (a *API) stats(ctx context.Context, project string, e *catalog.Experiment) 
 	return out, nil
 }
 
-// scoreReply is a score as a number, nil for one that is none.
-func scoreReply(s *domain.Score) map[string]any {
-	if !s.Value.Set || s.Type == domain.ScoreText || s.Type == domain.ScoreCorrection {
-		return nil
-	}
-	out := map[string]any{"name": s.Name, "score": s.Value.Value}
-	if s.Comment != "" {
-		out["reason"] = s.Comment
-	}
-	return out
+// scoreReply is a score as the API shows it.
+type scoreReply struct {
+	Name   string  `json:"name"`
+	Score  float64 `json:"score"`
+	Reason string  `json:"reason,omitempty"`
+}
+
+// toScore shows a score, if it is a number.
+func toScore(s *domain.Score) (r scoreReply, isNumber bool) {
+	isNumber = s.Value.Set && s.Type != domain.ScoreText && s.Type != domain.ScoreCorrection
+	return scoreReply{s.Name, s.Value.Value, s.Comment}, isNumber
 }
 
 // getStats sums up an experiment.
@@ -280,6 +274,9 @@ func (a *API) getStats(w http.ResponseWriter, r *http.Request, c caller) error {
 	return nil
 }
 
+// statuses is what the SDKs know; another would make their lists fail.
+var statuses = []string{"pending", catalog.ExperimentRunning, catalog.ExperimentCompleted, catalog.ExperimentFailed}
+
 // finishExperiment notes how an experiment ended, and sums it up.
 func (a *API) finishExperiment(w http.ResponseWriter, r *http.Request, c caller) error {
 	o, err := a.read(r)
@@ -294,7 +291,7 @@ func (a *API) finishExperiment(w http.ResponseWriter, r *http.Request, c caller)
 	if status == "" {
 		status = catalog.ExperimentCompleted
 	}
-	if status != catalog.ExperimentCompleted && status != catalog.ExperimentFailed && status != catalog.ExperimentRunning && status != "pending" {
+	if !slices.Contains(statuses, status) {
 		return invalid("status", "must be pending, running, completed or failed")
 	}
 	var stats json.RawMessage
@@ -343,31 +340,24 @@ func (a *API) listExperiments(w http.ResponseWriter, r *http.Request, c caller) 
 		return strings.Contains(strings.ToLower(text), strings.ToLower(o.text(key)))
 	}
 	groups := map[string]string{}
-	type found struct {
-		e     catalog.Experiment
-		group string
-	}
-	var list []found
+	var list []catalog.Experiment
 	err = a.catalog.AllExperiments(r.Context(), project, func(e catalog.Experiment) error {
-		list = append(list, found{e, e.Group})
+		list = append(list, e)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
 	out := []experimentWithStats{}
-	slices.SortFunc(list, func(x, y found) int { return cmp.Compare(y.e.CreatedAt.Nanos(), x.e.CreatedAt.Nanos()) })
+	slices.SortFunc(list, func(x, y catalog.Experiment) int { return cmp.Compare(y.CreatedAt.Nanos(), x.CreatedAt.Nanos()) })
 	for i := range list {
-		f := &list[i]
-		if f.group == "" && f.e.Dataset != "" {
-			if groups[f.e.Dataset] == "" {
-				if d, err := a.catalog.DatasetByID(r.Context(), project, f.e.Dataset); err == nil {
-					groups[f.e.Dataset] = d.Name
-				}
+		e := &list[i]
+		if e.Group == "" && e.Dataset != "" && groups[e.Dataset] == "" {
+			if d, err := a.catalog.DatasetByID(r.Context(), project, e.Dataset); err == nil {
+				groups[e.Dataset] = d.Name
 			}
-			f.group = groups[f.e.Dataset]
 		}
-		shown := toExperiment(project, &f.e, f.group)
+		shown := toExperiment(project, e, groups[e.Dataset])
 		matches := contains(shown.Name, "experiment_name_filter") && contains(shown.RunName, "run_name_filter") && (!o.has("experiment_uuids") || slices.Contains(uuids, shown.UUID))
 		for k, v := range wanted {
 			matches = matches && shown.Metadata[k] == v
@@ -375,11 +365,11 @@ func (a *API) listExperiments(w http.ResponseWriter, r *http.Request, c caller) 
 		if !matches {
 			continue
 		}
-		sums, err := a.stats(r.Context(), project, &f.e)
+		sums, err := a.stats(r.Context(), project, e)
 		if err != nil {
 			return err
 		}
-		out = append(out, experimentWithStats{shown, pinned(&sums, f.e.Stats), len(sums.Roots)})
+		out = append(out, experimentWithStats{shown, pinned(&sums, e.Stats), len(sums.Roots)})
 	}
 	httpio.WriteJSON(w, http.StatusOK, out)
 	return nil
@@ -405,11 +395,7 @@ func pinned(s *statsReply, dataset json.RawMessage) []pinnedStat {
 		add("Total Tokens", float64(root.TotalTokens))
 		add("Cost", root.Cost)
 		for _, sc := range root.Scores {
-			if m, ok := sc.(map[string]any); ok {
-				name, _ := m["name"].(string)
-				value, _ := m["score"].(float64)
-				add(name, value)
-			}
+			add(sc.Name, sc.Score)
 		}
 	}
 	for _, name := range order {

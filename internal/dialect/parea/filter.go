@@ -30,15 +30,6 @@ var columns = map[string]query.Col{
 	"experiment_uuid": query.ColExperiment, "time_to_first_token": query.ColTTFT,
 }
 
-// sideNumbers are the fields that stand in the metadata and are numbers.
-var sideNumbers = map[string]bool{"feedback_score": true, "apply_eval_frac": true, "log_sample_rate": true, "depth": true, "execution_order": true}
-
-// otherFields are the fields that stand in the metadata and are not numbers.
-var otherFields = map[string]bool{
-	"target": true, "deployment_id": true, "cache_hit": true, "output_for_eval_metrics": true, "evaluation_metric_names": true, "organization_id": true,
-	"configuration": true, "provider": true, "inputs": true, "metadata": true, "images": true,
-}
-
 // parseCondition compiles the filter of a request, nil where it has none.
 func (a *API) parseCondition(ctx context.Context, project string, o object) (query.Filter, error) {
 	c := condition{o.text("filter_field"), o.text("filter_key"), strings.ToLower(o.text("filter_operator")), bytes.TrimSpace(o["filter_value"])}
@@ -72,10 +63,16 @@ func (a *API) compile(ctx context.Context, project string, c *condition) (query.
 		return c.compare(query.Ref{Column: query.ColMetadata, Key: c.key})
 	case c.field == "inputs" && c.key != "":
 		return c.compare(query.Ref{Column: query.ColMetadata, Key: sideKey + ".inputs." + c.key})
-	case sideNumbers[c.field], otherFields[c.field]:
+	case c.onSide():
 		return c.compare(query.Ref{Column: query.ColMetadata, Key: sideKey + "." + c.field})
 	}
 	return c.scored(c.field) // Parea's own sample filters by a score's bare name
+}
+
+// onSide reports whether the field is one that stands in the metadata.
+func (c *condition) onSide() bool {
+	kind, known := sideFields[c.field]
+	return known && kind != scoresField || c.field == "provider"
 }
 
 // operators is every operator, for the error about another one.
@@ -131,7 +128,7 @@ func (c *condition) compare(ref query.Ref) (query.Filter, error) {
 	}
 	col, _ := query.ColumnOf(query.Observations, ref.Column)
 	isTime := col.Kind == query.TimeKind
-	isNumber := col.Kind == query.IntKind || col.Kind == query.MoneyKind || col.Kind == query.DurationKind || col.Kind == query.FloatKind || sideNumbers[c.field]
+	isNumber := col.Kind == query.IntKind || col.Kind == query.MoneyKind || col.Kind == query.DurationKind || col.Kind == query.FloatKind || col.Kind == query.ScoresKind || sideFields[c.field] == numberField
 	value := func(text string) (query.Value, error) {
 		switch {
 		case isTime:
@@ -142,6 +139,9 @@ func (c *condition) compare(ref query.Ref) (query.Filter, error) {
 			}
 			return query.TimeOf(t.Nanos()), nil
 		case isNumber:
+			if b, err := strconv.ParseBool(strings.ToLower(text)); err == nil && col.Kind == query.ScoresKind && len(text) > 1 {
+				return query.Num(query.DecimalOf(map[bool]int64{true: 1}[b], 0)), nil // of a score that is a truth value
+			}
 			d, ok := query.ParseDecimal(text)
 			if !ok {
 				return query.Value{}, invalid("filter_value", strconv.Quote(text)+" is no number, as "+c.field+" is one")
@@ -209,6 +209,9 @@ func (c *condition) compare(ref query.Ref) (query.Filter, error) {
 		list := c.list()
 		if len(list) != 2 {
 			return nil, invalid("filter_value", "between takes two values, like 1,5")
+		}
+		if col.Kind == query.ScoresKind { // one and the same score lies between
+			return leaf(query.Between, false, list...)
 		}
 		low, err := c.order(ref, query.Ge, list[0], value)
 		if err != nil {
@@ -326,7 +329,7 @@ func (c *condition) scored(name string) (query.Filter, error) {
 	}
 	inTree := func(f query.Filter) query.Filter { return query.Rel{Name: query.RelTrace, Where: f} }
 	ref := query.Ref{Column: query.ColScore, Key: name}
-	f, err := c.numeric(ref)
+	f, err := c.compare(ref)
 	if err != nil {
 		return nil, err
 	}
@@ -334,64 +337,6 @@ func (c *condition) scored(name string) (query.Filter, error) {
 		return not(inTree(n.Filter)), nil
 	}
 	return inTree(f), nil
-}
-
-// numeric compiles a comparison of numbers.
-func (c *condition) numeric(ref query.Ref) (query.Filter, error) {
-	if f, ok := c.presence(query.Has{Ref: ref}); ok {
-		return f, nil
-	}
-	value := func(text string) (query.Value, error) {
-		d, ok := query.ParseDecimal(text)
-		if !ok {
-			switch strings.ToLower(text) {
-			case "true":
-				return query.Num(query.DecimalOf(1, 0)), nil
-			case "false":
-				return query.Num(query.DecimalOf(0, 0)), nil
-			}
-			return query.Value{}, invalid("filter_value", strconv.Quote(text)+" is no number")
-		}
-		return query.Num(d), nil
-	}
-	equal := func(text string) (query.Filter, error) {
-		v, err := value(text)
-		return near(ref, v), err
-	}
-	switch c.operator {
-	case "equals":
-		return equal(c.text())
-	case "not_equals":
-		f, err := equal(c.text())
-		return not(f), err
-	case "in":
-		any := query.Or{}
-		for _, t := range c.list() {
-			f, err := equal(t)
-			if err != nil {
-				return nil, err
-			}
-			any = append(any, f)
-		}
-		return any, nil
-	case "between":
-		list := c.list()
-		if len(list) != 2 {
-			return nil, invalid("filter_value", "between takes two values, like 1,5")
-		}
-		low, err := value(list[0])
-		if err != nil {
-			return nil, err
-		}
-		high, err := value(list[1])
-		return query.Cmp{Ref: ref, Op: query.Between, Values: []query.Value{low, high}}, err
-	}
-	op, known := orderings[c.operator]
-	if !known {
-		return nil, invalid("filter_operator", fmt.Sprintf("%q can't compare numbers; expected %s", c.operator, operators))
-	}
-	v, err := value(c.text())
-	return query.Cmp{Ref: ref, Op: op, Values: []query.Value{v}}, err
 }
 
 // annotated compiles a comparison of what people scored by a criterion, of which

@@ -53,11 +53,7 @@ func (a *API) addRun(r *http.Request, b *store.Batch, o, top object, depth int) 
 		if l.root == "" {
 			l.root = l.id
 		}
-		stamp := domain.Stamp{Time: a.now().UnixNano(), Op: domain.Create, Event: l.text("end_timestamp")}
-		if l.start.IsSet() {
-			stamp.Time = l.start.Nanos()
-		}
-		p := l.patch(stamp)
+		p := l.patch(a.created(&l))
 		if typ := runTypes[o.text("run_type")]; typ != "" && p.Value.Type == "" {
 			p.Value.Type = typ
 			p.Said |= domain.ObservationTypeField

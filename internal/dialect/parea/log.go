@@ -37,6 +37,7 @@ type log struct {
 	object
 	id, parent, root string // parent "": it is a root
 	start, end       domain.Time
+	config           object // its configuration
 }
 
 // parseLog reads the parts of a log that decide where it belongs.
@@ -54,6 +55,7 @@ func parseLog(o object, id string) (l log, err error) {
 	if l.parent == l.id {
 		l.parent = ""
 	}
+	_ = json.Unmarshal(o["configuration"], &l.config) // where there is none it says nothing
 	l.start, l.end = parseTime(o["start_timestamp"]), parseTime(o["end_timestamp"])
 	if latency, ok := o.number("latency"); ok && l.start.IsSet() && !l.end.IsSet() && latency >= 0 && latency < math.MaxInt32 {
 		l.end = domain.At(l.start.Nanos() + int64(latency*1e9))
@@ -87,8 +89,7 @@ func parseTime(raw json.RawMessage) domain.Time {
 // isCall reports whether the log is of a call of a model: Python sends a
 // configuration with nothing but defaults on every log.
 func (l *log) isCall() bool {
-	var c object
-	if json.Unmarshal(l.object["configuration"], &c) == nil && (c.has("model") || c.has("messages")) {
+	if l.config.has("model") || l.config.has("messages") {
 		return true
 	}
 	for _, k := range []string{"input_tokens", "output_tokens", "total_tokens"} {
@@ -160,6 +161,16 @@ func (l *log) level(p *domain.ObservationPatch) {
 // parameterNames is what Langfuse calls Parea's parameters of a model.
 var parameterNames = map[string]string{"temp": "temperature", "max_length": "max_tokens"}
 
+// pareaParameter is what Parea calls one of Langfuse's parameters.
+func pareaParameter(name string) string {
+	for ours, theirs := range parameterNames {
+		if name == theirs {
+			return ours
+		}
+	}
+	return name
+}
+
 // model says what is known of a call of a model; zeros stand for nothing.
 func (l *log) model(p *domain.ObservationPatch) {
 	o := &p.Value
@@ -177,13 +188,11 @@ func (l *log) model(p *domain.ObservationPatch) {
 	if o.Type != domain.TypeGeneration {
 		return
 	}
-	var c object
-	_ = json.Unmarshal(l.object["configuration"], &c) // where it is none nothing is known
-	if o.Model = c.text("model"); o.Model != "" {
+	if o.Model = l.config.text("model"); o.Model != "" {
 		p.Said |= domain.ObservationModel
 	}
 	var params object
-	if json.Unmarshal(c["model_params"], &params) == nil {
+	if json.Unmarshal(l.config["model_params"], &params) == nil {
 		named := object{}
 		for k, v := range params {
 			if params.has(k) {
@@ -242,8 +251,7 @@ func (l *log) content(p *domain.ObservationPatch) {
 		p.Parts = p.Parts.With(part)
 		p.Content[part] = b
 	}
-	var c object
-	_ = json.Unmarshal(l.object["configuration"], &c) // where it is none there are no messages
+	c := l.config
 	switch {
 	case c.has("messages") && c.has("functions"):
 		input := object{"messages": c["messages"], "tools": c["functions"]}
@@ -282,9 +290,6 @@ func (l *log) metadata() json.RawMessage {
 			v = encoded(string(v))
 		}
 		side[k] = v
-	}
-	if l.has("parent_trace_id") && l.parent == "" && len(side) == 0 {
-		return nil
 	}
 	raw, err := json.Marshal(side)
 	if err != nil || len(side) == 0 && len(all) == 0 {
@@ -410,17 +415,23 @@ func (a *API) keep(ctx context.Context, c caller, l *log) error {
 	if l.has("end_timestamp") && !l.has("status") && !l.has("error") {
 		l.object["status"] = json.RawMessage(`"success"`) // TypeScript says so of errors only
 	}
-	// Of a root that is sent twice the one that ended later says more.
-	stamp := domain.Stamp{Time: a.now().UnixNano(), Op: domain.Create, Event: l.text("end_timestamp")}
-	if l.start.IsSet() {
-		stamp.Time = l.start.Nanos()
-	}
+	stamp := a.created(l)
 	p := l.patch(stamp)
 	if err := a.nameExperiment(ctx, project, &p, l); err != nil {
 		return err
 	}
 	b := store.Batch{Project: project, Observations: []domain.ObservationPatch{p}, Scores: l.scores(stamp)}
 	return a.write(ctx, &b)
+}
+
+// created is the stamp of a log that is sent: it counts from when it began. Of a
+// root that is sent twice the one that ended later says more.
+func (a *API) created(l *log) domain.Stamp {
+	stamp := domain.Stamp{Time: a.now().UnixNano(), Op: domain.Create, Event: l.text("end_timestamp")}
+	if l.start.IsSet() {
+		stamp.Time = l.start.Nanos()
+	}
+	return stamp
 }
 
 // putLog changes a log, which may come later: then it waits for it.

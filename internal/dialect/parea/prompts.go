@@ -87,13 +87,7 @@ func toDeployed(id string, p *catalog.Prompt, values map[string]string) fields {
 		case k == "model" || k == "provider":
 			out[k] = config.text(k)
 		default:
-			name := k
-			for ours, theirs := range parameterNames {
-				if k == theirs {
-					name = ours
-				}
-			}
-			params[name] = config[k]
+			params[pareaParameter(k)] = config[k]
 		}
 	}
 	out["model_params"] = params

@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"net/http"
 	"slices"
+	"strconv"
 
 	"github.com/clewhq/clew/internal/catalog"
 	"github.com/clewhq/clew/internal/domain"
@@ -30,14 +31,12 @@ type node struct {
 	at       int // in the trace's observations; -1 for a root that was made up
 	start    int64
 	order    float64
+	parent   *node // nil: it hangs on none
 	children []*node
 }
 
-// forest is the logs of a trace, by their ids, and those that no other holds.
-type forest struct {
-	byID  map[string]*node
-	roots []*node
-}
+// forest is the logs of a trace, by their ids.
+type forest struct{ byID map[string]*node }
 
 // treeOf reads a trace and shows it as trees of logs.
 func (a *API) treeOf(ctx context.Context, project string, t *store.Trace, names projectNames) (*forest, error) {
@@ -65,7 +64,7 @@ func (a *API) treeOf(ctx context.Context, project string, t *store.Trace, names 
 	shown := func(id string) string { return cmp.Or(aliases[id], id) }
 	err := t.Source.Each(ctx, func(i int, c *domain.Content) error {
 		o := &t.Observations[i]
-		n := &node{at: i, start: o.Start.Nanos(), fields: a.logFields(t, o, c, names)}
+		n := &node{at: i, start: o.Start.Nanos(), fields: logFields(t, o, c, names)}
 		id := shown(o.ID)
 		n.fields["trace_id"], n.fields["parent_trace_id"], n.fields["root_trace_id"] = id, id, t.Trace.ID
 		if o.ParentID != "" {
@@ -81,10 +80,10 @@ func (a *API) treeOf(ctx context.Context, project string, t *store.Trace, names 
 		return nil, err
 	}
 	if !ours && roots != 1 {
-		f.byID[t.Trace.ID] = a.syntheticRoot(ctx, t, names)
+		f.byID[t.Trace.ID] = syntheticRoot(ctx, t, names)
 	}
 	f.link(t, shown)
-	a.addScores(t, f, shown)
+	f.addScores(t, shown)
 	if err := a.addComments(ctx, project, t, f, shown); err != nil {
 		return nil, err
 	}
@@ -92,36 +91,33 @@ func (a *API) treeOf(ctx context.Context, project string, t *store.Trace, names 
 }
 
 // syntheticRoot is a log that stands for a trace with none or several roots.
-func (a *API) syntheticRoot(ctx context.Context, t *store.Trace, names projectNames) *node {
+func syntheticRoot(ctx context.Context, t *store.Trace, names projectNames) *node {
 	o := domain.Observation{ID: t.Trace.ID, Name: t.Trace.Name, Start: query.TraceTime(&t.Trace), End: t.Trace.Totals.End}
 	content, err := t.Source.Own(ctx)
 	if err != nil {
 		content = domain.Content{}
 	}
-	n := &node{at: -1, start: o.Start.Nanos(), fields: a.logFields(t, &o, &content, names)}
+	n := &node{at: -1, start: o.Start.Nanos(), fields: logFields(t, &o, &content, names)}
 	n.fields["trace_id"], n.fields["parent_trace_id"], n.fields["root_trace_id"] = o.ID, o.ID, o.ID
 	return n
 }
 
 // link hangs each log on its parent, or on the trace's root where that has not
-// come; circles are cut.
+// come or where it would close a circle.
 func (f *forest) link(t *store.Trace, shown func(string) string) {
 	root := f.byID[t.Trace.ID]
 	for i := range t.Observations {
-		o := &t.Observations[i]
-		n := f.byID[shown(o.ID)]
-		p := f.byID[shown(o.ParentID)]
-		if o.ParentID == "" || p == nil || p == n {
-			p = root
-		}
-		if p == nil || p == n || f.leadsTo(t, shown, p, n) {
-			f.roots = append(f.roots, n)
+		n := f.byID[shown(t.Observations[i].ID)]
+		if n == root {
 			continue
 		}
-		p.children = append(p.children, n)
-	}
-	if root != nil && root.at < 0 {
-		f.roots = append(f.roots, root)
+		n.parent = f.byID[shown(t.Observations[i].ParentID)]
+		if n.parent == nil || n.parent.below(n) {
+			n.parent = root
+		}
+		if n.parent != nil {
+			n.parent.children = append(n.parent.children, n)
+		}
 	}
 	for _, n := range f.byID {
 		slices.SortFunc(n.children, func(x, y *node) int {
@@ -132,15 +128,11 @@ func (f *forest) link(t *store.Trace, shown func(string) string) {
 	}
 }
 
-// leadsTo reports whether the parents of p lead to n, so that n can't hang on p.
-func (f *forest) leadsTo(t *store.Trace, shown func(string) string, p, n *node) bool {
-	for steps := 0; p != nil && p.at >= 0 && steps <= len(t.Observations); steps++ {
-		if p == n {
+// below reports whether n is other, or hangs somewhere below it.
+func (n *node) below(other *node) bool {
+	for ; n != nil; n = n.parent {
+		if n == other {
 			return true
-		}
-		p = f.byID[shown(t.Observations[p.at].ParentID)]
-		if p != nil && p.at >= 0 && t.Observations[p.at].ParentID == "" {
-			return p == n
 		}
 	}
 	return false
@@ -197,7 +189,7 @@ func (a *API) names(ctx context.Context, project string) projectNames {
 
 // logFields shows an observation as a log: what a log said of it as it was
 // sent, else what follows from its columns and bodies.
-func (a *API) logFields(t *store.Trace, o *domain.Observation, c *domain.Content, names projectNames) fields {
+func logFields(t *store.Trace, o *domain.Observation, c *domain.Content, names projectNames) fields {
 	var metadata, side object
 	_ = json.Unmarshal(c[domain.Metadata].Data, &metadata) // where it is none there is nothing in it
 	_ = json.Unmarshal(metadata[sideKey], &side)
@@ -298,14 +290,8 @@ func foreignFields(t *store.Trace, o *domain.Observation, c *domain.Content, met
 	var sent object
 	_ = json.Unmarshal(o.ModelParameters, &sent) // where there are none
 	for k := range sent {
-		name := k
-		for ours, theirs := range parameterNames {
-			if k == theirs {
-				name = ours
-			}
-		}
 		if sent.has(k) {
-			params[name] = sent[k]
+			params[pareaParameter(k)] = sent[k]
 		}
 	}
 	cfg["model_params"] = params
@@ -386,18 +372,16 @@ func criterionID(config string) int64 {
 
 // addScores adds the scores that other APIs wrote: those of people as
 // annotations, by criterion and user, and the others as scores.
-func (a *API) addScores(t *store.Trace, f *forest, shown func(string) string) {
+func (f *forest) addScores(t *store.Trace, shown func(string) string) {
 	own := map[string]bool{} // ids of scores that the logs brought themselves
 	for _, n := range f.byID {
 		if n.at < 0 {
 			continue
 		}
-		var list []object
-		raw, _ := json.Marshal(n.fields["scores"]) // what was decoded can be encoded
-		if json.Unmarshal(raw, &list) == nil {
-			for i, s := range list {
-				own[scoreID(t.Observations[n.at].ID, s.text("name"), i)] = true
-			}
+		list, _ := n.fields["scores"].([]any)
+		for i, s := range list {
+			one, _ := s.(fields)
+			own[scoreID(t.Observations[n.at].ID, object{"name": asRaw(one["name"])}.text("name"), i)] = true
 		}
 	}
 	for i := range t.Scores {
@@ -413,13 +397,9 @@ func (a *API) addScores(t *store.Trace, f *forest, shown func(string) string) {
 			n.annotate(s)
 			continue
 		}
-		if shownScore := scoreReply(s); shownScore != nil {
-			list := []any{}
-			switch was := n.fields["scores"].(type) {
-			case []any:
-				list = append(list, was...)
-			}
-			n.fields["scores"] = append(list, shownScore)
+		if score, isNumber := toScore(s); isNumber {
+			list, _ := n.fields["scores"].([]any)
+			n.fields["scores"] = append(list, score)
 		}
 	}
 }
@@ -428,7 +408,7 @@ func (a *API) addScores(t *store.Trace, f *forest, shown func(string) string) {
 func (n *node) annotate(s *domain.Score) {
 	all, _ := n.fields["annotations"].(map[string]any)
 	id := criterionID(s.ConfigID)
-	key := jsonNumber(id)
+	key := strconv.FormatInt(id, 10)
 	users, _ := all[key].(map[string]any)
 	if users == nil {
 		users = map[string]any{}
@@ -446,11 +426,6 @@ func (n *node) annotate(s *domain.Score) {
 		one["value"] = s.StringValue
 	}
 	users[user] = one
-}
-
-func jsonNumber(n int64) string {
-	raw, _ := json.Marshal(n) // a number can be marshalled
-	return string(raw)
 }
 
 // addComments adds what people said about the trace and its observations.
