@@ -157,7 +157,7 @@ func openKeys(dir string) (keyManager, func(), error) {
 	if openErr != nil {
 		return nil, nil, errors.Join(openErr, unlock())
 	}
-	return folderKeys{catalog.New(records, pricing.NewBook(), nil)}, func() { _ = errors.Join(records.Close(), unlock()) }, nil
+	return folderKeys{catalog.New(records, catalog.Options{Prices: pricing.NewBook()})}, func() { _ = errors.Join(records.Close(), unlock()) }, nil
 }
 
 // folderKeys manages the keys of a folder that this process has open.

@@ -25,7 +25,7 @@ func newCatalog(t *testing.T) *catalog.Catalog {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { records.Close() })
-	c := catalog.New(records, pricing.NewBook(), nil)
+	c := catalog.New(records, catalog.Options{Prices: pricing.NewBook()})
 	if err := c.SetOrganization(t.Context(), catalog.Organization{ID: "o", Name: "Org"}); err != nil {
 		t.Fatal(err)
 	}

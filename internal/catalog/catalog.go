@@ -37,19 +37,42 @@ type Catalog struct {
 	records store.Catalog
 	prices  *pricing.Book
 	now     func() time.Time
-	changes atomic.Uint64 // of keys, for whoever caches them
-	seen    seenExperiments
-	prompts promptCache
-	past    pastCounts
+
+	secretKey SecretKey
+	changes   atomic.Uint64 // of keys, for whoever caches them
+	seen      seenExperiments
+	prompts   promptCache
+	past      pastCounts
 }
 
-// New makes a Catalog over a store's records. Price lists that it writes are
-// put into prices as well; now is the clock, nil for time.Now.
-func New(records store.Catalog, prices *pricing.Book, now func() time.Time) *Catalog {
-	if now == nil {
-		now = time.Now
+// Options is what a Catalog stands on beside its records.
+type Options struct {
+	Prices    *pricing.Book    // gets the price lists that are written; required
+	SecretKey SecretKey        // for connections to providers of models, which can't be had without
+	Now       func() time.Time // nil: time.Now
+}
+
+// New makes a Catalog over a store's records.
+func New(records store.Catalog, o Options) *Catalog {
+	if o.Now == nil {
+		o.Now = time.Now
 	}
-	return &Catalog{records: records, prices: prices, now: now}
+	return &Catalog{records: records, prices: o.Prices, now: rising(o.Now), secretKey: o.SecretKey}
+}
+
+// rising is a clock that never tells the same time twice, so that what is made
+// later is listed as newer.
+func rising(clock func() time.Time) func() time.Time {
+	var last atomic.Int64
+	return func() time.Time {
+		for {
+			before := last.Load()
+			now := max(clock().UnixNano(), before+1)
+			if last.CompareAndSwap(before, now) {
+				return time.Unix(0, now)
+			}
+		}
+	}
 }
 
 // Organization owns projects and has members.

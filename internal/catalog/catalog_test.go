@@ -40,7 +40,11 @@ func (f *fixture) reopen() {
 	}
 	f.close = func() { records.Close() }
 	f.book = pricing.NewBook()
-	f.Catalog = catalog.New(records, f.book, func() time.Time { return f.now })
+	key, err := catalog.OpenSecretKey(filepath.Join(filepath.Dir(f.path), "secret.key"))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.Catalog = catalog.New(records, catalog.Options{Prices: f.book, SecretKey: key, Now: func() time.Time { return f.now }})
 	if err := f.LoadPrices(f.t.Context()); err != nil {
 		f.t.Fatal(err)
 	}

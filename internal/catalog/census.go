@@ -85,7 +85,7 @@ func (c *census) seek(skip int) (from string, rest int) {
 }
 
 // after is the Sort of what was created just before the stretch.
-func (s *stretch) after() string { return newestSort(domain.At((s.From - 1) * nanosPerMilli)) }
+func (s *stretch) after() string { return newestMilli(s.From - 1) }
 
 // censusPage reads a part of a list that has a census, and counts the list.
 func censusPage(tx store.Tx, kind, owner string, skip, limit int) ([]store.Record, int, error) {

@@ -13,16 +13,20 @@ import (
 // belong to: a dataset's items, a queue's; "" for what belongs to the project.
 const listKey = "list"
 
-// newestFirst is the key that lists a record among those of owner. Langfuse's
-// API orders by creation in milliseconds, then by id.
+// newestFirst is the key that lists a record among those of owner.
 func newestFirst(owner string, created domain.Time) store.Key {
 	return store.Key{Name: listKey, Value: owner, Sort: newestSort(created)}
 }
 
-// newestSort is a text that is less the later created is.
+// newestSort is a text that is less the later created is: what is left of time
+// in milliseconds, then what is left of the millisecond.
 func newestSort(created domain.Time) string {
-	return fmt.Sprintf("%015d", math.MaxInt64/nanosPerMilli-created.Nanos()/nanosPerMilli)
+	return fmt.Sprintf("%s%06d", newestMilli(created.Nanos()/nanosPerMilli), nanosPerMilli-1-created.Nanos()%nanosPerMilli)
 }
+
+// newestMilli is what newestSort begins with for all of a millisecond since
+// 1970: it stands before them.
+func newestMilli(milli int64) string { return fmt.Sprintf("%015d", math.MaxInt64/nanosPerMilli-milli) }
 
 const nanosPerMilli = 1_000_000
 

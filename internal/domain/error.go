@@ -21,6 +21,7 @@ const (
 	TooLarge     Code = "too_large"    // over a limit of size
 	Busy         Code = "busy"         // a queue is full; try again after RetryAfter
 	Unavailable  Code = "unavailable"  // storage can't be written or we are stopping; try again later
+	Upstream     Code = "upstream"     // a service that we call for the caller failed
 	Canceled     Code = "canceled"     // the client went away
 	Internal     Code = "internal"     // ours; logged whole, shown as nothing
 )

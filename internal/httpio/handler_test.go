@@ -154,7 +154,7 @@ func TestCORS(t *testing.T) {
 func TestStatus(t *testing.T) {
 	for code, want := range map[domain.Code]int{
 		"": 200, domain.Invalid: 400, domain.Unauthorized: 401, domain.Forbidden: 403, domain.NotFound: 404,
-		domain.Conflict: 409, domain.TooLarge: 413, domain.Busy: 429, domain.Unavailable: 503,
+		domain.Conflict: 409, domain.TooLarge: 413, domain.Busy: 429, domain.Unavailable: 503, domain.Upstream: 502,
 		domain.Canceled: 499, domain.Internal: 500, "unheard of": 500,
 	} {
 		if got := httpio.Status(code); got != want {

@@ -36,6 +36,8 @@ func Status(c domain.Code) int {
 		return http.StatusTooManyRequests
 	case domain.Unavailable:
 		return http.StatusServiceUnavailable
+	case domain.Upstream:
+		return http.StatusBadGateway
 	case domain.Canceled:
 		return StatusCanceled
 	}

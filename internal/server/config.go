@@ -33,6 +33,9 @@ type Config struct {
 	QueueBytes  int64  // bytes of bodies that may wait to be written
 	MemoryLimit int64  // bytes that the garbage collector keeps below if it can; 0: no limit
 
+	// EncryptionKey encrypts the keys of model providers; "": the folder has one.
+	EncryptionKey string
+
 	Init         catalog.Init
 	InitPassword string
 }
@@ -111,6 +114,12 @@ var settings = []setting{
 	{flag: "memory-limit", variables: []string{"CLEW_MEMORY_LIMIT"}, preset: "0", help: "`size` below which the garbage collector tries to stay; 0: no limit",
 		set: size(func(c *Config) *int64 { return &c.MemoryLimit })},
 
+	{variables: []string{"CLEW_ENCRYPTION_KEY"}, secret: true, help: "64 hexadecimal digits by which the keys of model providers are encrypted; without it DATA/secret.key",
+		set: func(c *Config, v string) error {
+			c.EncryptionKey = v
+			_, err := catalog.ParseSecretKey(v)
+			return err
+		}},
 	initSetting("ORG_ID", "id of an organization to have from the start", func(c *Config) *string { return &c.Init.OrgID }),
 	initSetting("ORG_NAME", "its name", func(c *Config) *string { return &c.Init.OrgName }),
 	initSetting("ORG_PUBLIC_KEY", "public key of the whole organization", func(c *Config) *string { return &c.Init.OrgPublicKey }),

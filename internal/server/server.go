@@ -27,6 +27,7 @@ import (
 	"github.com/clewhq/clew/internal/dialect/parea"
 	"github.com/clewhq/clew/internal/httpio"
 	"github.com/clewhq/clew/internal/ingest"
+	"github.com/clewhq/clew/internal/llm"
 	"github.com/clewhq/clew/internal/pricing"
 	"github.com/clewhq/clew/internal/store"
 	"github.com/clewhq/clew/internal/store/local"
@@ -81,7 +82,11 @@ func Start(ctx context.Context, c *Config, version string, log *slog.Logger) (_ 
 		return nil, err
 	}
 	s.opened("catalog", records.Close)
-	cat := catalog.New(records, prices, nil)
+	secretKey, err := openSecretKey(c)
+	if err != nil {
+		return nil, err
+	}
+	cat := catalog.New(records, catalog.Options{Prices: prices, SecretKey: secretKey})
 	if err := s.initialise(ctx, c, cat); err != nil {
 		return nil, err
 	}
@@ -98,6 +103,9 @@ func Start(ctx context.Context, c *Config, version string, log *slog.Logger) (_ 
 	})
 	s.opened("writer", writer.Close)
 
+	models := llm.NewClient()
+	s.opened("models", models.Close)
+
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
@@ -110,9 +118,17 @@ func Start(ctx context.Context, c *Config, version string, log *slog.Logger) (_ 
 	}
 	s.opened("run file", func() error { return removeRunFile(c.Data) })
 	keys := auth.New(cat, token)
-	s.http = httpio.NewServer(s.handler(c, parts{traces, writer, cat, prices, keys, blobs, mediaSecret, metrics, version}), log)
+	s.http = httpio.NewServer(s.handler(c, parts{traces, writer, cat, prices, keys, blobs, mediaSecret, models, metrics, version}), log)
 	go func() { s.serving <- s.http.Serve(listener) }()
 	return s, nil
+}
+
+// openSecretKey is the key that the configuration names, else the folder's own.
+func openSecretKey(c *Config) (catalog.SecretKey, error) {
+	if c.EncryptionKey != "" {
+		return catalog.ParseSecretKey(c.EncryptionKey)
+	}
+	return catalog.OpenSecretKey(filepath.Join(c.Data, "secret.key"))
 }
 
 // initialise makes what the configuration names, or a first project where there
@@ -147,6 +163,7 @@ type parts struct {
 	auth    *auth.Authenticator
 	blobs   *blob.Dir
 	secret  []byte // for the URLs of contents
+	models  *llm.Client
 	metrics *prometheus.Registry
 	version string
 }
@@ -161,7 +178,7 @@ func (s *Server) handler(c *Config, p parts) http.Handler {
 	s.langfuse.Routes(mux)
 	otlp.New(otlp.Options{Writer: p.writer, Auth: p.auth, Log: s.log, MaxBody: c.MaxBody}).Routes(mux)
 	parea.New(parea.Options{
-		Traces: p.traces, Writer: p.writer, Auth: p.auth, Catalog: p.catalog, Log: s.log, MaxBody: c.MaxBody,
+		Traces: p.traces, Writer: p.writer, Auth: p.auth, Catalog: p.catalog, Models: p.models, Log: s.log, MaxBody: c.MaxBody,
 	}).Routes(mux)
 	native.New(p.auth, p.catalog, p.traces, s.log).Routes(mux)
 	mux.Handle("/metrics", promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}))

@@ -2,13 +2,13 @@
 
 import asyncio
 import contextvars
-import http.server
 import json
 import os
 import threading
 import time
 
 import check
+import provider
 
 os.environ["PAREA_BASE_URL"] = check.BASE_URL + "/api/parea/v1"
 
@@ -29,44 +29,10 @@ from parea import Parea, get_current_trace_id, trace, trace_insert  # noqa: E402
 from parea.schemas.log import EvaluationResult  # noqa: E402
 from parea.schemas.models import FeedbackRequest, FilterOperator, QueryParams, TraceLogFilters, UpdateTestCase, UseDeployedPrompt  # noqa: E402
 
-
-class Model(http.server.BaseHTTPRequestHandler):
-    """What answers in place of a provider: says the last message again, streamed where it is asked to."""
-
-    def do_POST(self):
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        said = "You said: " + asked["messages"][-1]["content"]
-        head = {"id": "c1", "created": 1, "model": asked["model"]}
-        if asked.get("stream"):
-            parts = [{"role": "assistant", "content": said[:4]}, {"content": said[4:]}]
-            chunks = [{**head, "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": d, "finish_reason": None}]} for d in parts]
-            body = "".join(f"data: {json.dumps(c)}\n\n" for c in chunks) + "data: [DONE]\n\n"
-            kind = "text/event-stream"
-        else:
-            message = {"role": "assistant", "content": said}
-            if asked.get("tools"):
-                call = {"id": "t1", "type": "function", "function": {"name": "look", "arguments": "{\"q\": 1}"}}
-                message = {"role": "assistant", "content": None, "tool_calls": [call]}
-            body = json.dumps({**head, "object": "chat.completion", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-                               "usage": {"prompt_tokens": 12, "completion_tokens": 5, "total_tokens": 17}})
-            kind = "application/json"
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body.encode())))
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def log_message(self, *_):
-        pass
-
-
-stub = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Model)
-threading.Thread(target=stub.serve_forever, daemon=True).start()
-
 c = check.Check()
 p = Parea(api_key=check.SECRET_KEY, project_name="anything")
 c.equal("the project", p.project_uuid, check.PROJECT_ID)
-client = openai.OpenAI(api_key="none", base_url=f"http://127.0.0.1:{stub.server_port}/v1")
+client = openai.OpenAI(api_key="none", base_url=provider.serve())
 p.wrap_openai_client(client)
 
 

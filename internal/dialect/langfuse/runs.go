@@ -238,7 +238,7 @@ func (a *API) runItems(ctx context.Context, project string, e *catalog.Experimen
 		})
 	})
 	slices.SortStableFunc(posted, func(x, y catalog.RunItem) int {
-		return cmp.Or(cmp.Compare(millis(y.CreatedAt), millis(x.CreatedAt)), cmp.Compare(x.ID, y.ID))
+		return cmp.Or(cmp.Compare(y.CreatedAt.Nanos(), x.CreatedAt.Nanos()), cmp.Compare(x.ID, y.ID))
 	})
 	return posted, err
 }

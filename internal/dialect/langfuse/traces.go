@@ -35,6 +35,7 @@ func (a *API) readRoutes(mux *http.ServeMux) {
 	a.datasetRoutes(mux)
 	a.commentRoutes(mux)
 	a.queueRoutes(mux)
+	a.connectionRoutes(mux)
 	a.mediaRoutes(mux)
 	a.handle(mux, prefix+"/experiments", map[string]handler{"GET": a.listExperiments})
 	a.handle(mux, prefix+"/experiment-items", map[string]handler{"GET": a.listExperimentItems})

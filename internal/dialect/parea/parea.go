@@ -18,6 +18,7 @@ import (
 	"github.com/clewhq/clew/internal/domain"
 	"github.com/clewhq/clew/internal/httpio"
 	"github.com/clewhq/clew/internal/ingest"
+	"github.com/clewhq/clew/internal/llm"
 	"github.com/clewhq/clew/internal/store"
 )
 
@@ -44,6 +45,7 @@ type Options struct {
 	Writer  Writer
 	Auth    Authenticator
 	Catalog *catalog.Catalog
+	Models  *llm.Client
 	Log     *slog.Logger     // nil: nothing is logged
 	MaxBody int64            // bytes after decompression; 0: DefaultMaxBody
 	Now     func() time.Time // nil: time.Now
@@ -55,6 +57,7 @@ type API struct {
 	writer  Writer
 	auth    Authenticator
 	catalog *catalog.Catalog
+	models  *llm.Client
 	log     *slog.Logger
 	maxBody int64
 	now     func() time.Time
@@ -62,7 +65,7 @@ type API struct {
 
 // New makes an API of o.
 func New(o Options) *API {
-	a := &API{o.Traces, o.Writer, o.Auth, o.Catalog, o.Log, o.MaxBody, o.Now}
+	a := &API{o.Traces, o.Writer, o.Auth, o.Catalog, o.Models, o.Log, o.MaxBody, o.Now}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
@@ -96,7 +99,7 @@ func (a *API) Routes(mux *http.ServeMux) {
 		"POST /update_test_case/{first}/{then}": a.updateTestCase,
 		"POST /deployed-prompt":                 a.deployedPrompt,
 		"POST /completion":                      a.completion,
-		"POST /completion/stream":               a.completion,
+		"POST /completion/stream":               a.streamCompletion,
 	} {
 		method, path, _ := strings.Cut(pattern, " ")
 		mux.HandleFunc(method+" "+Prefix+path, a.serve(h))
@@ -175,7 +178,10 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if ours {
 		body.Detail = e.Msg
 	}
+	none, unconnected := errors.AsType[*noConnectionError](err)
 	switch {
+	case unconnected:
+		status, body.Detail = http.StatusNotImplemented, none.Error()
 	case code == domain.Internal:
 		a.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.Pattern, "err", err)
 		body.Detail = "Internal Server Error"

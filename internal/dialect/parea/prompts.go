@@ -1,6 +1,7 @@
 package parea
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"regexp"
@@ -39,18 +40,25 @@ func (a *API) deployedPrompt(w http.ResponseWriter, r *http.Request, c caller) e
 	if err != nil {
 		return err
 	}
+	_, p, err := a.findDeployed(r.Context(), projects, id)
+	if err != nil {
+		return err
+	}
+	httpio.WriteJSON(w, http.StatusOK, toDeployed(id, p, textMap(o["llm_inputs"])))
+	return nil
+}
+
+// findDeployed finds the production version of a prompt in the first project
+// that has one; domain.NotFound.
+func (a *API) findDeployed(ctx context.Context, projects []string, id string) (project string, p *catalog.Prompt, err error) {
 	for _, project := range projects {
-		p, _, err := a.catalog.ResolvedPrompt(r.Context(), project, catalog.PromptRef{Name: id, Label: catalog.LabelProduction})
+		p, _, err := a.catalog.ResolvedPrompt(ctx, project, catalog.PromptRef{Name: id, Label: catalog.LabelProduction})
 		if domain.CodeOf(err) == domain.NotFound {
 			continue
 		}
-		if err != nil {
-			return err
-		}
-		httpio.WriteJSON(w, http.StatusOK, toDeployed(id, &p, textMap(o["llm_inputs"])))
-		return nil
+		return project, &p, err
 	}
-	return domain.Errorf(domain.NotFound, "Deployed prompt not found: %s", id)
+	return "", nil, domain.Errorf(domain.NotFound, "Deployed prompt not found: %s", id)
 }
 
 // toDeployed shows a prompt as Parea's API does: model and parameters are those
@@ -108,13 +116,4 @@ func providerOf(model string) string {
 		return "mistral"
 	}
 	return "openai"
-}
-
-// completion would call a model, for which a project has no connection yet.
-func (a *API) completion(w http.ResponseWriter, r *http.Request, _ caller) error {
-	if _, err := a.read(r); err != nil {
-		return err
-	}
-	httpio.WriteJSON(w, http.StatusNotImplemented, detail{"This project has no connection to a provider of models, so that completions can't be made. Call the provider yourself: traces of it are welcome."})
-	return nil
 }
