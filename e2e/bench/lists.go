@@ -212,22 +212,27 @@ func (b *bench) lists(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
 	v := &varied{t: b.texts, now: time.Now(), requests: b.lots / spansPerRequest, rare: 4000}
-	begun := time.Now()
+	var took time.Duration
 	for n := range b.lots / spansPerRequest {
+		begun := time.Now()
 		if err := s.post(ctx, "/v1/traces", "application/x-protobuf", v.body(uint64(n)+1)); err != nil {
+			return err
+		}
+		took += time.Since(begun)
+		if err := s.elsewhere(ctx, n); err != nil {
 			return err
 		}
 	}
 	if err := b.scores(ctx, s); err != nil {
 		return err
 	}
-	b.table.row(fmt.Sprintf("varied spans/s, %d of them, one connection", b.lots), float64(b.lots)/time.Since(begun).Seconds(), "", 0, false)
+	b.table.row(fmt.Sprintf("varied spans/s, %d of them, one connection", b.lots), float64(b.lots)/took.Seconds(), "", 0, false)
 	s.settle()
 	time.Sleep(5 * time.Second)
 	if err := b.timeLists(ctx, s, v.now, 20, 0, ""); err != nil {
 		return err
 	}
-	if err := b.deepPage(ctx, s); err != nil {
+	if err := errors.Join(b.deepPage(ctx, s), b.smallProject(ctx, s)); err != nil {
 		return err
 	}
 	rss, err := s.memory("VmRSS")
@@ -244,6 +249,35 @@ func (b *bench) lists(ctx context.Context) (err error) {
 	err = b.timeLists(ctx, s, v.now, 20, 20*time.Millisecond, " under load")
 	cancel()
 	return errors.Join(err, <-paced)
+}
+
+// otherProjects is how many projects lie in the folder beside the one that lists
+// are timed on, with rows between its own.
+const otherProjects = 999
+
+// elsewhere writes the n-th row of another project, which is made by its first.
+func (s *server) elsewhere(ctx context.Context, n int) error {
+	name := fmt.Sprintf("project-%d", n%otherProjects)
+	at := time.Now().UTC().Format(time.RFC3339Nano)
+	_, err := s.askAs(ctx, orgKey, "/api/parea/v1/trace_log", map[string]any{
+		"project_name": name, "trace_id": fmt.Sprintf("%s-%d", name, n), "trace_name": "elsewhere", "start_timestamp": at, "end_timestamp": at, "inputs": map[string]string{"n": name},
+	}, io.Discard)
+	return err
+}
+
+// smallProject times the page of a project of which the folder holds little.
+func (b *bench) smallProject(ctx context.Context, s *server) error {
+	var times []float64
+	for n := range 50 {
+		begun := time.Now()
+		if _, err := s.askAs(ctx, orgKey, "/api/parea/v1/get_trace_logs", map[string]string{"project_name": fmt.Sprintf("project-%d", n*19)}, io.Discard); err != nil {
+			return err
+		}
+		times = append(times, time.Since(begun).Seconds()*1000)
+	}
+	slices.Sort(times)
+	b.table.row(fmt.Sprintf("newest logs of one of %d other projects, p50", otherProjects), times[25], "ms", 3, true)
+	return nil
 }
 
 // scores gives a tenth of the traces a score.
@@ -273,7 +307,15 @@ func (b *bench) scores(ctx context.Context, s *server) error {
 
 // timeLists asks every question some times over.
 func (b *bench) timeLists(ctx context.Context, s *server, now time.Time, n int, pause time.Duration, state string) error {
+	most, hungriest := int64(0), ""
 	for _, q := range b.questions(now) {
+		if err := s.resetPeak(); err != nil {
+			return err
+		}
+		before, err := s.memory("VmRSS")
+		if err != nil {
+			return err
+		}
 		var times []float64
 		for i := range n {
 			v := url.Values{}
@@ -288,12 +330,23 @@ func (b *bench) timeLists(ctx context.Context, s *server, now time.Time, n int, 
 			times = append(times, time.Since(begun).Seconds()*1000)
 			time.Sleep(pause)
 		}
+		peak, err := s.memory("VmHWM")
+		if err != nil {
+			return err
+		}
+		if peak-before > most {
+			most, hungriest = peak-before, q.name
+		}
 		slices.Sort(times)
 		if state == "" {
 			b.table.row(q.name+", p50", times[n/2], "ms", q.target, true)
 		} else {
 			b.table.row(q.name+state+", p95", times[n*95/100], "ms", max(10, 3*q.target), true)
 		}
+	}
+	if state == "" {
+		b.table.row("memory of any of these beyond what was held before", float64(most)/megabyte, "MB", 64, true)
+		fmt.Println("  which was that of " + hungriest)
 	}
 	return nil
 }

@@ -110,6 +110,11 @@ func (b *bench) parea(ctx context.Context) (err error) {
 
 // ask posts a question and reads the answer; it returns when the first byte came.
 func (s *server) ask(ctx context.Context, path string, body any, into io.Writer) (first time.Duration, err error) {
+	return s.askAs(ctx, secretKey, path, body, into)
+}
+
+// askAs is ask with another secret than the project's.
+func (s *server) askAs(ctx context.Context, key, path string, body any, into io.Writer) (first time.Duration, err error) {
 	raw, err := json.Marshal(body)
 	if err != nil {
 		return 0, err
@@ -118,7 +123,7 @@ func (s *server) ask(ctx context.Context, path string, body any, into io.Writer)
 	if err != nil {
 		return 0, err
 	}
-	req.SetBasicAuth(publicKey, secretKey)
+	req.Header.Set("X-Api-Key", key)
 	begun := time.Now()
 	resp, err := client.Do(req)
 	if err != nil {

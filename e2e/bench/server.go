@@ -22,6 +22,7 @@ import (
 const (
 	publicKey = "pk-lf-00000000-0000-4000-8000-000000000001"
 	secretKey = "sk-lf-00000000-0000-4000-8000-000000000002"
+	orgKey    = "sk-lf-00000000-0000-4000-8000-000000000004" // the secret half
 	// clockTicks is the unit of the times in /proc, the same on every Linux.
 	clockTicks = 100
 )
@@ -62,6 +63,7 @@ func (b *bench) start(ctx context.Context, dir string) (*server, error) {
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	s.cmd.Env = append(os.Environ(),
 		"CLEW_INIT_ORG_ID=bench", "CLEW_INIT_PROJECT_ID=bench",
+		"CLEW_INIT_ORG_PUBLIC_KEY=pk-lf-00000000-0000-4000-8000-000000000003", "CLEW_INIT_ORG_SECRET_KEY="+orgKey,
 		"CLEW_INIT_PROJECT_PUBLIC_KEY="+publicKey, "CLEW_INIT_PROJECT_SECRET_KEY="+secretKey)
 	begun := time.Now()
 	if err := s.cmd.Start(); err != nil {

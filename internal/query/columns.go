@@ -386,7 +386,7 @@ func Lookup(v View, name string) (Column, bool) {
 
 // nearest is the column whose name is most like name, "" where none is.
 func nearest(v View, name string) string {
-	best, at := 3, ""
+	best, at := 2+len(name)/4, ""
 	for _, col := range registry[v] {
 		if d := distance(strings.ToLower(name), strings.ToLower(col.Name)); d < best {
 			best, at = d, col.Name

@@ -25,7 +25,7 @@ func Parse(v View, text string, b Bind) (Filter, error) {
 		return And{}, nil
 	}
 	f := p.or(0)
-	if !p.done() && len(p.errs) == 0 {
+	if !p.done() && !p.stopped() {
 		p.unexpected("nothing opens what this closes")
 	}
 	if len(p.errs) > 0 {
@@ -46,6 +46,17 @@ type parser struct {
 	bind    Bind
 	related bool // inside obs(…) or the like
 	errs    Errors
+	lost    bool // after a mistake behind which nobody knows how the text goes on
+}
+
+// stopped reports whether nothing more is to be read: after a mistake in a
+// single condition the others are looked at all the same.
+func (p *parser) stopped() bool { return p.lost || len(p.errs) >= maxErrors }
+
+// lose notes a mistake behind which reading ends.
+func (p *parser) lose(code Code, pos Span, field, format string, args ...any) *Error {
+	p.lost = true
+	return p.errs.add(code, pos, field, format, args...)
 }
 
 func (p *parser) done() bool { return p.at >= len(p.text) }
@@ -70,7 +81,7 @@ func (p *parser) unexpected(hint string) {
 		end += n
 		what = "this is not expected here: " + p.text[p.at:end]
 	}
-	p.errs.add(Unexpected, Span{p.at, end}, "", "%s", what).Hint = hint
+	p.lose(Unexpected, Span{p.at, end}, "", "%s", what).Hint = hint
 }
 
 // word reports whether a word of the language stands here, and goes past it.
@@ -92,7 +103,7 @@ func (p *parser) word(w string) bool {
 // or = and { "OR" and } .
 func (p *parser) or(depth int) Filter {
 	parts := Or{p.and(depth)}
-	for len(p.errs) == 0 && p.word("OR") {
+	for !p.stopped() && p.word("OR") {
 		parts = append(parts, p.and(depth))
 	}
 	if len(parts) == 1 {
@@ -104,7 +115,7 @@ func (p *parser) or(depth int) Filter {
 // and = unary { ["AND"] unary } .
 func (p *parser) and(depth int) Filter {
 	parts := And{p.unary(depth)}
-	for len(p.errs) == 0 && !p.done() && p.text[p.at] != ')' {
+	for !p.stopped() && !p.done() && p.text[p.at] != ')' {
 		from := p.at
 		if p.word("OR") {
 			p.at = from
@@ -125,7 +136,7 @@ func (p *parser) and(depth int) Filter {
 // unary = [ "-" | "NOT" ] primary .
 func (p *parser) unary(depth int) Filter {
 	if depth > MaxDepth {
-		p.errs.add(TooDeep, Span{p.at, p.at}, "", "the filter is nested more than %d deep", MaxDepth)
+		p.lose(TooDeep, Span{p.at, p.at}, "", "the filter is nested more than %d deep", MaxDepth)
 		return And{}
 	}
 	if p.done() {
@@ -174,15 +185,15 @@ func (p *parser) group(depth, from int) Filter {
 	p.space()
 	if !p.done() && p.text[p.at] == ')' {
 		p.at++
-		p.errs.add(EmptyGroup, Span{from, p.at}, "", "the parentheses are empty")
+		p.lose(EmptyGroup, Span{from, p.at}, "", "the parentheses are empty")
 		return And{}
 	}
 	f := p.or(depth + 1)
-	if len(p.errs) > 0 {
+	if p.stopped() {
 		return f
 	}
 	if p.done() {
-		p.errs.add(UnclosedParen, Span{from, p.at}, "", "a closing parenthesis is missing")
+		p.lose(UnclosedParen, Span{from, p.at}, "", "a closing parenthesis is missing")
 		return f
 	}
 	p.at++
@@ -194,7 +205,7 @@ func (p *parser) group(depth, from int) Filter {
 func (p *parser) free() Filter {
 	from := p.at
 	a := p.atom(false)
-	if len(p.errs) > 0 {
+	if p.lost {
 		return And{}
 	}
 	f := Text{Query: a.text}
@@ -258,12 +269,13 @@ func (p *parser) quoted() string {
 			case 't':
 				b.WriteByte('\t')
 			case 'u':
-				if r, ok := hex4([]byte(p.text), p.at+1); ok {
-					b.WriteRune(r)
-					p.at += 4
+				r, end := hexRune([]byte(p.text), p.at)
+				if end == 0 {
+					b.WriteString(`\u`)
 					continue
 				}
-				b.WriteString(`\u`)
+				b.WriteRune(r)
+				p.at = end - 1
 			case '"', '\\':
 				b.WriteByte(e)
 			default:
@@ -275,7 +287,7 @@ func (p *parser) quoted() string {
 		}
 	}
 	p.at = len(p.text) // a backslash at the end goes past it
-	p.errs.add(UnclosedQuote, Span{from, p.at}, "", "a closing quote is missing")
+	p.lose(UnclosedQuote, Span{from, p.at}, "", "a closing quote is missing")
 	return ""
 }
 

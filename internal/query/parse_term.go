@@ -77,6 +77,7 @@ func (p *parser) term(depth int) (Filter, bool) {
 		p.at++
 		fl, ok := p.field(p.at)
 		if !ok {
+			p.skipTerm()
 			return And{}, true
 		}
 		p.space()
@@ -96,6 +97,7 @@ func (p *parser) term(depth int) (Filter, bool) {
 	}
 	fl, ok := p.field(from)
 	if !ok {
+		p.skipTerm()
 		return And{}, true
 	}
 	opFrom := p.at
@@ -109,6 +111,31 @@ func (p *parser) term(depth int) (Filter, bool) {
 	f := p.values(fl, op, Span{from, max(p.opEnd(opFrom), opFrom)})
 	p.space()
 	return f, true
+}
+
+// skipTerm goes past what is left of a term whose field can't be read.
+func (p *parser) skipTerm() {
+	p.key()
+	if p.operator() != "" {
+		p.operator() // a second one, as in cost:>1
+		p.space()
+	}
+	for depth := 0; !p.done() && !p.lost; {
+		r, n := utf8.DecodeRuneInString(p.rest())
+		switch {
+		case r == '"':
+			p.quoted()
+			continue
+		case r == '(':
+			depth++
+		case r == ')' && depth == 0, unicode.IsSpace(r) && depth == 0:
+			p.space()
+			return
+		case r == ')':
+			depth--
+		}
+		p.at += n
+	}
 }
 
 // comparison reads an operator that stands behind a colon: cost:>0.1.
@@ -135,14 +162,14 @@ func (p *parser) opEnd(from int) int {
 func (p *parser) looksLikeTerm() bool {
 	from := p.at
 	defer func() { p.at = from }()
-	n := len(p.errs)
+	n, lost := len(p.errs), p.lost
 	p.name()
 	if !p.done() && p.text[p.at] == '.' {
 		p.at++
 		p.key()
 	}
 	bad := len(p.errs) > n
-	p.errs = p.errs[:n]
+	p.errs, p.lost = p.errs[:n], lost
 	return !bad && p.operator() != ""
 }
 
@@ -184,7 +211,7 @@ func (p *parser) field(from int) (f field, ok bool) {
 // relation reads rel(…), and rel.field… which is short for rel(field…).
 func (p *parser) relation(rel Relation, to View, from, depth int) Filter {
 	if p.related {
-		p.errs.add(TooDeep, Span{from, p.at}, string(rel), "%s(…) can't stand inside another relation", rel)
+		p.lose(TooDeep, Span{from, p.at}, string(rel), "%s(…) can't stand inside another relation", rel)
 		return And{}
 	}
 	outer := p.view
@@ -267,7 +294,7 @@ func (p *parser) valueGroup(b *termBuilder) Filter {
 		p.space()
 		switch {
 		case p.done():
-			p.errs.add(UnclosedParen, Span{from, p.at}, b.f.col.Name, "a closing parenthesis is missing")
+			p.lose(UnclosedParen, Span{from, p.at}, b.f.col.Name, "a closing parenthesis is missing")
 			return And{}
 		case p.text[p.at] == ')':
 			p.at++
@@ -302,7 +329,7 @@ func (p *parser) item() (it item, ok bool) {
 	it.stars = append(it.stars, p.star())
 	for !p.done() {
 		a := p.atom(true)
-		if len(p.errs) > 0 {
+		if p.lost {
 			return it, false
 		}
 		if a.text == "" && !a.quoted {
@@ -319,7 +346,7 @@ func (p *parser) item() (it item, ok bool) {
 		}
 	}
 	it.pos = Span{from, p.at}
-	if len(p.errs) > 0 {
+	if p.lost {
 		return it, false
 	}
 	if len(it.pieces) == 0 && !it.stars[0] {
@@ -330,8 +357,8 @@ func (p *parser) item() (it item, ok bool) {
 }
 
 func (p *parser) ended(a atom) bool {
-	if len(p.errs) == 0 && a.text == "" && !a.quoted {
+	if !p.lost && a.text == "" && !a.quoted {
 		p.unexpected("a value is missing")
 	}
-	return len(p.errs) == 0
+	return !p.lost
 }

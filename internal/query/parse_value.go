@@ -90,9 +90,10 @@ func (b *termBuilder) list(items []item) Filter {
 	var plain []Value
 	var out Or
 	for i := range items {
+		before := len(b.p.errs)
 		f := b.item(&items[i])
-		if len(b.p.errs) > 0 {
-			return And{}
+		if len(b.p.errs) > before {
+			continue
 		}
 		if c, ok := f.(Cmp); ok && c.Op == Eq && !c.Fold && b.f.col.Kind != BodyKind && b.f.col.Kind != BoolKind {
 			if len(plain) == 0 || sameKind(plain[0], c.Values[0]) {

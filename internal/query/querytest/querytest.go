@@ -243,7 +243,11 @@ func (s *script) run(verb, rest string) (err error) {
 		if !ok {
 			return fmt.Errorf("is no mistake")
 		}
-		if got := fmt.Sprintf("%s %d-%d", es[0].Code, es[0].Pos.Start, es[0].Pos.End); got != want {
+		var all []string
+		for _, e := range es {
+			all = append(all, fmt.Sprintf("%s %d-%d", e.Code, e.Pos.Start, e.Pos.End))
+		}
+		if got := strings.Join(all, ", "); got != want {
 			return fmt.Errorf("%s: %w", got, es)
 		}
 	default:
