@@ -101,13 +101,10 @@ func (q *question) times(ctx context.Context) (first, last int64, err error) {
 		}
 	}
 	err = q.eachSegment(ctx, func(o *openSegment, s selection) error {
-		lo, hi := o.tMin, o.tMax
-		if q.view == query.Observations {
-			lo, hi = o.oMin, o.oMax
-		}
-		if len(o.projects) == 1 && len(q.snap.staleIn(o.segment)) == 0 {
-			note(lo)
-			note(hi)
+		h := o.share(q.pid)
+		if at, rows := h.of(q.view); rows > 0 && len(q.snap.staleIn(o.segment)) == 0 {
+			note(at.lo)
+			note(at.hi)
 			return nil
 		}
 		col := o.col(q.view, query.ColStart)

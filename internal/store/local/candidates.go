@@ -67,7 +67,7 @@ type gathering struct {
 
 // pruneStep is how many rows are gathered beyond those wanted before the worst
 // are dropped.
-const pruneStep = 4096
+const pruneStep = 512
 
 func newGathering(want int, after int64) *gathering {
 	return &gathering{want: want, bound: math.MaxInt64, after: after}
@@ -142,14 +142,7 @@ func (q *question) gather(ctx context.Context, want int) (*gathering, error) {
 	if q.r.After != nil {
 		after = rank(q.r.Order[0], q.r.After[0])
 	}
-	segments := make([]int, len(q.snap.segments))
-	for i := range segments {
-		segments[i] = i
-	}
-	// The newest first: most pages are full before much was looked at.
-	slices.SortFunc(segments, func(a, b int) int {
-		return cmp.Compare(q.newest(q.snap.segments[b]), q.newest(q.snap.segments[a]))
-	})
+	segments := q.segments()
 	out := newGathering(want, after)
 	if err := q.gatherFresh(out); err != nil {
 		return nil, err
@@ -167,13 +160,13 @@ func (q *question) gather(ctx context.Context, want int) (*gathering, error) {
 				if i >= len(segments) {
 					return x.err
 				}
-				seg := q.snap.segments[segments[i]]
-				if early && q.r.After != nil && q.oldest(seg) > q.r.After[0].Int {
+				at := segments[i].at
+				if early && q.r.After != nil && at.lo > q.r.After[0].Int {
 					continue // all of it lies before the page
 				}
 				if early {
 					mu.Lock()
-					enough := rank(q.r.Order[0], query.SortValue{Int: q.newest(seg)}) > min(out.bound, mine.bound)
+					enough := rank(q.r.Order[0], query.SortValue{Int: at.hi}) > min(out.bound, mine.bound)
 					mu.Unlock()
 					if enough {
 						return x.err
@@ -182,7 +175,7 @@ func (q *question) gather(ctx context.Context, want int) (*gathering, error) {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				if err := q.gatherSegment(&openSegment{segment: seg, x: &x}, segments[i], mine); err != nil {
+				if err := q.gatherSegment(&openSegment{segment: q.snap.segments[segments[i].index], x: &x}, segments[i].index, mine); err != nil {
 					return err
 				}
 				if early && !mine.open && len(mine.rows) >= want {
@@ -208,18 +201,25 @@ func (q *question) gather(ctx context.Context, want int) (*gathering, error) {
 	return out, errors.Join(errs...)
 }
 
-func (q *question) newest(seg *segment) int64 {
-	if q.view == query.Observations {
-		return seg.oMax
-	}
-	return seg.tMax
+// segmentAt is the place of a segment in the snapshot, and the times of what it
+// holds of the project.
+type segmentAt struct {
+	index int
+	at    interval
 }
 
-func (q *question) oldest(seg *segment) int64 {
-	if q.view == query.Observations {
-		return seg.oMin
+// segments is those that hold rows of the project, the newest first: most pages
+// are full before much was looked at.
+func (q *question) segments() []segmentAt {
+	out := make([]segmentAt, 0, len(q.snap.segments))
+	for i, seg := range q.snap.segments {
+		h := seg.share(q.pid)
+		if at, rows := h.of(q.view); rows > 0 {
+			out = append(out, segmentAt{i, at})
+		}
 	}
-	return seg.tMin
+	slices.SortFunc(out, func(a, b segmentAt) int { return cmp.Compare(b.at.hi, a.at.hi) })
+	return out
 }
 
 // newestFirst reports whether the order is the one that segments can be left
@@ -277,7 +277,7 @@ func (q *question) gatherSegment(o *openSegment, at int, g *gathering) error {
 	if direct = direct && k.Ref.Column != query.ColEnd; direct {
 		col = o.col(q.view, k.Ref.Column)
 	}
-	for _, row := range s.rows {
+	for _, row := range slices.Backward(s.rows) { // what came last is most often the newest
 		v := query.SortValue{}
 		if direct {
 			n, ok := col.int(int(row))

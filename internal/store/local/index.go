@@ -1,10 +1,13 @@
 package local
 
 import (
+	"cmp"
+	"errors"
 	"slices"
 	"sync"
 
 	"github.com/clewhq/clew/internal/domain"
+	"github.com/clewhq/clew/internal/query"
 )
 
 // index knows where the rows are that lists read: most in segments, the others,
@@ -25,9 +28,43 @@ type segment struct {
 	tidMin, tidMax int64
 	traces         int
 	observations   int
-	tMin, tMax     int64            // of the traces' times
-	oMin, oMax     int64            // of the observations' starts
-	projects       map[int64][2]int // by pid: how many traces and observations
+	projects       []share // by pid
+}
+
+// share is what a segment holds of a project: of traces, by their times, and of
+// observations, by their starts.
+type share struct {
+	pid                  int64
+	traces, observations int32
+	t, o                 interval
+}
+
+// interval is times from lo to hi, both included, in nanoseconds.
+type interval struct{ lo, hi int64 }
+
+// with is the interval that holds at as well; first says that it holds none yet.
+func (i interval) with(at int64, first bool) interval {
+	if first {
+		return interval{at, at}
+	}
+	return interval{min(i.lo, at), max(i.hi, at)}
+}
+
+// share is the segment's share of a project, empty where it holds none of it.
+func (s *segment) share(pid int64) share {
+	i, found := slices.BinarySearchFunc(s.projects, pid, func(h share, pid int64) int { return cmp.Compare(h.pid, pid) })
+	if !found {
+		return share{pid: pid}
+	}
+	return s.projects[i]
+}
+
+// of is the times of a view's rows, and how many there are.
+func (h *share) of(v query.View) (interval, int) {
+	if v == query.Observations {
+		return h.o, int(h.observations)
+	}
+	return h.t, int(h.traces)
 }
 
 // set puts an entry in place of another one.
@@ -87,19 +124,16 @@ func (s *Store) loadIndex() error {
 	defer x.mu.Unlock()
 	x.segments, x.upTo, x.rows = nil, 0, 0
 	x.entries, x.unread = map[int64]*freshEntry{}, map[int64]bool{}
-	err := s.db.rows("SELECT sid, tid_min, tid_max, traces, observations, t_min, t_max, o_min, o_max, projects FROM segments ORDER BY tid_min", func(r row) error {
+	err := s.db.rows("SELECT sid, tid_min, tid_max, traces, observations, t_min, t_max, o_min, o_max, projects, spans FROM segments ORDER BY tid_min", func(r row) error {
 		seg := &segment{
 			sid: r.int(0), tidMin: r.int(1), tidMax: r.int(2), traces: int(r.int(3)), observations: int(r.int(4)),
-			tMin: r.int(5), tMax: r.int(6), oMin: r.int(7), oMax: r.int(8), projects: map[int64][2]int{},
 		}
-		rd := reader{b: r.blob(9)}
-		for len(rd.b) > 0 && rd.err == nil {
-			pid := int64(rd.uint())
-			seg.projects[pid] = [2]int{int(rd.uint()), int(rd.uint())}
-		}
+		t, o := interval{r.int(5), r.int(6)}, interval{r.int(7), r.int(8)}
+		var err error
+		seg.projects, err = readShares(r.blob(9), r.blob(10), t, o)
 		x.segments = append(x.segments, seg)
 		x.upTo = max(x.upTo, seg.tidMax)
-		return rd.err
+		return err
 	})
 	if err != nil {
 		return err
@@ -116,6 +150,21 @@ func (s *Store) loadIndex() error {
 	}
 	s.nextTid = max(s.nextTid, x.upTo+1)
 	return unread("SELECT tid FROM traces WHERE tid > ?", x.upTo)
+}
+
+// readShares reads what a segment's row says of projects. Of one that was
+// written before each project had its own, t and o are the times of all.
+func readShares(projects, spans []byte, t, o interval) ([]share, error) {
+	rd, times := reader{b: projects}, reader{b: spans}
+	var out []share
+	for len(rd.b) > 0 && rd.err == nil && times.err == nil {
+		h := share{pid: int64(rd.uint()), traces: int32(rd.uint()), observations: int32(rd.uint()), t: t, o: o}
+		if spans != nil {
+			h.t, h.o = interval{times.int(), times.int()}, interval{times.int(), times.int()}
+		}
+		out = append(out, h)
+	}
+	return slices.Clip(out), errors.Join(rd.err, times.err)
 }
 
 // index takes over what the commit changed. It runs before the commit is

@@ -143,3 +143,69 @@ func TestStaleSegments(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// Projects whose rows lie in one segment are listed each by its own times, and
+// so are those of segments from before a project had its own.
+func TestProjectsShareSegments(t *testing.T) {
+	dir := t.TempDir()
+	open := func() *local.Store {
+		s, err := local.Open(t.Context(), dir, local.Options{SealAfter: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := open()
+	const each = 20
+	for i := range each {
+		for _, project := range []string{"old", "p", "new"} {
+			p := said(fmt.Sprint(project, i), fmt.Sprint("o", i), "n", "x")
+			p.Value.Start = domain.At(map[string]int64{"old": 1e9, "p": 1e12, "new": 1e15}[project] + int64(i))
+			domain.SealObservation(&p)
+			if err := s.Append(t.Context(), []store.Batch{{Project: project, Observations: []domain.ObservationPatch{p}}})[0]; err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	check := func(state string) {
+		t.Helper()
+		since := query.Cmp{Ref: query.Ref{Column: query.ColStart}, Op: query.Ge, Values: []query.Value{query.TimeOf(1e12 + 10)}}
+		if ids := found(t, s, since); len(ids) != each-10 || ids[0] != "o19" {
+			t.Errorf("%s: since then %v", state, ids)
+		}
+		var walked []string
+		for cursor := ""; ; {
+			page, err := s.List(t.Context(), "p", query.List{View: query.Observations, Limit: 7, After: cursor})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range page.Rows {
+				walked = append(walked, r.Observation.ID)
+			}
+			if cursor = page.Next; cursor == "" {
+				break
+			}
+		}
+		if len(walked) != each || walked[0] != "o19" || walked[each-1] != "o0" {
+			t.Errorf("%s: walked %v", state, walked)
+		}
+	}
+	if err := s.Maintain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	check("with their times")
+	for _, state := range []string{"after a restart", "without their times"} {
+		if state == "without their times" {
+			s.ForgetSpans(t)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = open()
+		check(state)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wantSound(t, dir)
+}

@@ -16,17 +16,38 @@ func (s *Store) indexSome(ctx context.Context, all bool) (more bool, err error) 
 	if err := s.loadForIndex(ctx); err != nil {
 		return false, err
 	}
+	now := s.opts.Now().UnixNano()
+	s.mu.Lock()
+	idle := all || now-s.lastCommit > int64(idleAfter)
+	s.mu.Unlock()
 	s.index.mu.RLock()
-	chosen := s.index.choose(s.opts.Now().UnixNano(), all)
+	chosen := s.index.choose(now, all, idle)
+	small := s.index.smallLast()
 	worst := s.index.worst(all, false)
 	s.index.mu.RUnlock()
 	switch {
+	case len(chosen) > 0 && idle && small != nil:
+		kept, err := s.reread(ctx, small)
+		if err != nil {
+			return false, err
+		}
+		return true, s.putSegment(ctx, small, append(kept, chosen...))
 	case len(chosen) > 0:
 		return true, s.putSegment(ctx, nil, chosen)
 	case worst != nil:
 		return true, s.renewSegment(ctx, worst)
 	}
 	return false, nil
+}
+
+// smallLast is the last segment if it has much room left, else nil. What comes
+// next is put into it while nobody writes, so that pauses do not leave a segment
+// each behind.
+func (x *index) smallLast() *segment {
+	if n := len(x.segments); n > 0 && x.segments[n-1].traces+x.segments[n-1].observations < segmentRows/2 {
+		return x.segments[n-1]
+	}
+	return nil
 }
 
 // loadForIndex reads what is unread. After a crash, or of a folder that has no
@@ -83,9 +104,15 @@ func (s *Store) segmentUnread(ctx context.Context, tids []int64) error {
 	return s.putSegment(ctx, nil, chosen)
 }
 
-// choose is the entries of the next segment, none where it is too early.
-func (x *index) choose(now int64, all bool) []*freshEntry {
-	if !all && x.rows < segmentRows {
+// choose is the entries of the next segment, none where it is too early: rows
+// in memory are the slowest to look through, so while nobody writes a few are
+// enough.
+func (x *index) choose(now int64, all, idle bool) []*freshEntry {
+	least := segmentRows
+	if idle {
+		least = idleRows
+	}
+	if !all && x.rows < least {
 		return nil
 	}
 	var tids []int64
@@ -110,7 +137,7 @@ func (x *index) choose(now int64, all bool) []*freshEntry {
 			return out
 		}
 	}
-	if all {
+	if all || rows >= least {
 		return out
 	}
 	return nil
@@ -167,8 +194,16 @@ func (x *index) segmentOf(tid int64) *segment {
 
 // renewSegment writes a segment anew with its traces as they are now.
 func (s *Store) renewSegment(ctx context.Context, seg *segment) error {
-	var chosen []*freshEntry
-	err := s.reads.read(ctx, func(c *sqlConn) error {
+	chosen, err := s.reread(ctx, seg)
+	if err != nil {
+		return err
+	}
+	return s.putSegment(ctx, seg, chosen)
+}
+
+// reread is the traces of a segment's range as they are now.
+func (s *Store) reread(ctx context.Context, seg *segment) (chosen []*freshEntry, err error) {
+	err = s.reads.read(ctx, func(c *sqlConn) error {
 		seq, err := c.integer("SELECT max(seq) FROM changes")
 		if err != nil {
 			return err
@@ -199,10 +234,7 @@ func (s *Store) renewSegment(ctx context.Context, seg *segment) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return s.putSegment(ctx, seg, chosen)
+	return chosen, err
 }
 
 // pairsOf is the metadata pairs that a segment knows of its traces; none where
@@ -241,8 +273,8 @@ func (s *Store) keepPairs(n *narrow, old map[int64][]uint64) {
 	n.pairs, n.pairsKnown = old[n.tid]
 }
 
-// putSegment writes the chosen traces as a segment, in place of another one or
-// behind the last. What changed since it was chosen becomes stale at once.
+// putSegment writes the chosen traces as a segment, in place of another one,
+// which then reaches to the last of them, or behind the last. What changed since it was chosen becomes stale at once.
 func (s *Store) putSegment(ctx context.Context, old *segment, chosen []*freshEntry) error {
 	w := newSegmentWriter()
 	x := s.newLookup(ctx, 0)
@@ -262,10 +294,9 @@ func (s *Store) putSegment(ctx context.Context, old *segment, chosen []*freshEnt
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	seg := new(segment)
-	*seg = w.seg // the writer's memory must not live on with it
+	seg := w.segment()
 	if old != nil {
-		seg.tidMin, seg.tidMax = old.tidMin, old.tidMax
+		seg.tidMin, seg.tidMax = old.tidMin, max(old.tidMax, seg.tidMax)
 	}
 	var changed []int64 // since it was chosen
 	err := s.tx(func() error {
@@ -306,14 +337,23 @@ func insertSegment(db *sqlConn, seg *segment, blobs map[string][]byte) (sid int6
 		return 0, err
 	}
 	sid++
-	var projects []byte
-	for _, pid := range slices.Sorted(maps.Keys(seg.projects)) {
-		n := seg.projects[pid]
-		projects = binary.AppendUvarint(projects, uint64(pid))
-		projects = binary.AppendUvarint(binary.AppendUvarint(projects, uint64(n[0])), uint64(n[1]))
+	var projects, spans []byte
+	var t, o interval // of all
+	observed := false
+	for i, h := range seg.projects {
+		projects = binary.AppendUvarint(projects, uint64(h.pid))
+		projects = binary.AppendUvarint(binary.AppendUvarint(projects, uint64(h.traces)), uint64(h.observations))
+		for _, at := range []int64{h.t.lo, h.t.hi, h.o.lo, h.o.hi} {
+			spans = binary.AppendVarint(spans, at)
+		}
+		t = t.with(h.t.lo, i == 0).with(h.t.hi, false)
+		if h.observations > 0 {
+			o = o.with(h.o.lo, !observed).with(h.o.hi, false)
+			observed = true
+		}
 	}
-	if _, err := db.exec("INSERT INTO segments (sid, tid_min, tid_max, traces, observations, t_min, t_max, o_min, o_max, projects) VALUES (?,?,?,?,?,?,?,?,?,?)",
-		sid, seg.tidMin, seg.tidMax, int64(seg.traces), int64(seg.observations), seg.tMin, seg.tMax, seg.oMin, seg.oMax, projects); err != nil {
+	if _, err := db.exec("INSERT INTO segments (sid, tid_min, tid_max, traces, observations, t_min, t_max, o_min, o_max, projects, spans) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+		sid, seg.tidMin, seg.tidMax, int64(seg.traces), int64(seg.observations), t.lo, t.hi, o.lo, o.hi, projects, spans); err != nil {
 		return 0, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(blobs)) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/clewhq/clew/internal/domain"
@@ -188,14 +189,10 @@ func idForms(id string) []string {
 
 // countAll counts every row of the project.
 func (q *question) countAll(ctx context.Context) (n int64, err error) {
-	which := 0
-	if q.view == query.Observations {
-		which = 1
-	}
 	for _, f := range q.snap.fresh {
 		switch {
 		case f.pid != q.pid:
-		case which == 0:
+		case q.view == query.Traces:
 			n++
 		default:
 			n += int64(len(f.observations))
@@ -203,11 +200,13 @@ func (q *question) countAll(ctx context.Context) (n int64, err error) {
 	}
 	var dirty []*segment
 	for _, seg := range q.snap.segments {
-		if len(q.snap.staleIn(seg)) > 0 && seg.projects[q.pid][0] > 0 {
+		h := seg.share(q.pid)
+		if len(q.snap.staleIn(seg)) > 0 && h.traces > 0 {
 			dirty = append(dirty, seg)
-		} else {
-			n += int64(seg.projects[q.pid][which])
+			continue
 		}
+		_, rows := h.of(q.view)
+		n += int64(rows)
 	}
 	if len(dirty) == 0 {
 		return n, nil
@@ -407,40 +406,68 @@ func (p *pager) finish(ctx context.Context, project string, page *store.Page) er
 		page.Next = query.EncodeCursor(p.view, p.r.Order, p.last, p.r.Bind.Now)
 	}
 	return p.s.reads.read(ctx, func(c *sqlConn) error {
-		for i := range p.page {
-			row, there, err := p.readRow(c, project, &p.page[i])
-			if err != nil {
+		traces, observations, err := p.readRows(c)
+		if err != nil {
+			return err
+		}
+		for _, f := range p.page {
+			out := store.Row{Trace: traces[f.tid]}
+			if out.Trace == nil {
+				continue // deleted meanwhile
+			}
+			if f.rid != 0 {
+				if out.Observation = observations[f.rid]; out.Observation == nil {
+					continue
+				}
+				p.s.finish(project, out.Trace.ID, out.Observation)
+			} else if err := p.bring(c, &out, f.tid); err != nil {
 				return err
 			}
-			if there {
-				page.Rows = append(page.Rows, row)
-			}
+			tid, o := f.tid, out.Observation
+			out.Content = func(ctx context.Context) (domain.Content, error) { return p.contentOf(ctx, tid, o) }
+			page.Rows = append(page.Rows, out)
 		}
 		return nil
 	})
 }
 
-func (p *pager) readRow(c *sqlConn, project string, f *found) (out store.Row, there bool, err error) {
-	var t domain.Trace
-	if there, err = c.one("SELECT "+traceColumns+" FROM traces WHERE tid = ?", func(r row) { t, _ = readTrace(r) }, f.tid); err != nil || !there {
-		return out, there, err
-	}
-	out.Trace = &t
-	if f.rid != 0 {
-		o := &domain.Observation{}
-		var fault error
-		there, err = c.one("SELECT "+observationColumns+" FROM observations WHERE rid = ?", func(r row) { fault = readObservation(r, o) }, f.rid)
-		if err = errors.Join(err, fault); err != nil || !there {
-			return out, there, err
+// readRows reads the rows that the page is made of, all of a table at once: most
+// of what a query costs, it costs once.
+func (p *pager) readRows(c *sqlConn) (traces map[int64]*domain.Trace, observations map[int64]*domain.Observation, err error) {
+	traces, observations = map[int64]*domain.Trace{}, map[int64]*domain.Observation{}
+	var tids, rids []int64
+	for _, f := range p.page {
+		tids = append(tids, f.tid)
+		if f.rid != 0 {
+			rids = append(rids, f.rid)
 		}
-		p.s.finish(project, t.ID, o)
-		out.Observation = o
-	} else if err := p.bring(c, &out, f.tid); err != nil {
-		return out, false, err
 	}
-	tid, o := f.tid, out.Observation
-	out.Content = func(ctx context.Context) (domain.Content, error) { return p.contentOf(ctx, tid, o) }
-	return out, true, nil
+	err = c.rows("SELECT "+traceColumns+" FROM traces WHERE tid IN (SELECT value FROM json_each(?))", func(r row) error {
+		t, _ := readTrace(r)
+		traces[r.int(0)] = &t
+		return nil
+	}, numberList(tids))
+	if err != nil || len(rids) == 0 {
+		return traces, observations, err
+	}
+	err = c.rows("SELECT "+observationColumns+" FROM observations WHERE rid IN (SELECT value FROM json_each(?))", func(r row) error {
+		o := &domain.Observation{}
+		observations[r.int(0)] = o
+		return readObservation(r, o)
+	}, numberList(rids))
+	return traces, observations, err
+}
+
+// numberList is numbers as a JSON list, which a statement takes as one parameter.
+func numberList(of []int64) string {
+	b := []byte{'['}
+	for i, n := range of {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, n, 10)
+	}
+	return string(append(b, ']'))
 }
 
 // bring reads what a trace's row is to have along.

@@ -3,6 +3,7 @@ package local_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/clewhq/clew/internal/domain"
@@ -35,6 +36,7 @@ func BenchmarkLists(b *testing.B) {
 				}
 				if k == 0 {
 					p.Value.UserID, p.Value.TraceName = fmt.Sprint("user-", r.IntN(5000)), fmt.Sprint("name-", r.IntN(8))
+					p.Value.Tags = slices.Compact(slices.Sorted(slices.Values([]string{fmt.Sprint("tag-", r.IntN(40)), fmt.Sprint("tag-", r.IntN(40))})))
 					p.Content[domain.TraceMetadata] = domain.JSONBody(fmt.Appendf(nil, `{"tenant":"t-%d"}`, r.IntN(200)))
 					p.Parts = p.Parts.With(domain.TraceMetadata)
 				}
@@ -59,7 +61,7 @@ func BenchmarkLists(b *testing.B) {
 		view query.View
 		text string
 	}{
-		{query.Traces, ""}, {query.Traces, "name:name-3"}, {query.Traces, "user:user-77"}, {query.Traces, "metadata.tenant:t-42"}, {query.Traces, "score.quality>0.9"},
+		{query.Traces, ""}, {query.Traces, "name:name-3"}, {query.Traces, "user:user-77"}, {query.Traces, "tags:tag-7"}, {query.Traces, "metadata.tenant:t-42"}, {query.Traces, "score.quality>0.9"},
 		{query.Observations, "cost>1000"}, {query.Observations, "model:model-2 latency>4"},
 	} {
 		f, err := query.Parse(q.view, q.text, query.Bind{})

@@ -3,7 +3,6 @@ package local
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
@@ -50,9 +49,6 @@ func (n *narrow) withoutMetadata() {
 	p := n.trace.Parts
 	n.pairsKnown = !p.Has(domain.Metadata) && !p.Has(domain.TraceMetadata)
 }
-
-// pairWord is a hash as segments hold it.
-func pairWord(h uint64) string { return string(binary.LittleEndian.AppendUint64(nil, h)) }
 
 // metadataPairs is the hashes of what a metadata object holds; false where that
 // is too much to keep.

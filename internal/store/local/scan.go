@@ -1,7 +1,9 @@
 package local
 
 import (
+	"encoding/binary"
 	"slices"
+	"unsafe"
 
 	"github.com/clewhq/clew/internal/query"
 )
@@ -27,8 +29,7 @@ type scan struct {
 // sel filters a segment. The rows lie in scratch space of the question: they are
 // valid until the next segment is filtered.
 func (q *scan) sel(o *openSegment, stale []int64) (selection, error) {
-	n := o.projects[q.pid]
-	if n[0] == 0 || q.excluded(o) {
+	if q.excluded(o) {
 		return selection{}, nil
 	}
 	rows := q.tracesOf(o, stale)
@@ -55,15 +56,16 @@ func (q *scan) sel(o *openSegment, stale []int64) (selection, error) {
 	return s, o.err
 }
 
-// excluded reports whether no row of the segment can lie in an interval of
-// time that is asked for.
+// excluded reports whether the segment has no row of the project, or none in an
+// interval of time that is asked for.
 func (q *scan) excluded(o *openSegment) bool {
-	lo, hi := o.tMin, o.tMax
-	if q.view == query.Observations {
-		lo, hi = o.oMin, o.oMax
+	h := o.share(q.pid)
+	at, rows := h.of(q.view)
+	if rows == 0 {
+		return true
 	}
 	for i := range q.conjuncts {
-		if c := &q.conjuncts[i]; c.Int != nil && c.Col == query.ColStart && (c.Hi < lo || c.Lo > hi) {
+		if c := &q.conjuncts[i]; c.Int != nil && c.Col == query.ColStart && (c.Hi < at.lo || c.Lo > at.hi) {
 			return true
 		}
 	}
@@ -240,9 +242,13 @@ func (q *scan) applyPair(o *openSegment, p *query.Pair, s *selection) {
 		s.open = true
 		return
 	}
-	want := make([]string, len(p.Texts))
+	if len(p.Texts) == 0 {
+		s.rows = nil
+		return
+	}
+	want := make([]uint64, len(p.Texts))
 	for i, text := range p.Texts {
-		want[i] = pairWord(pairHash(p.Path, text))
+		want[i] = pairHash(p.Path, text)
 	}
 	pass := make([]int8, col.words) // 0: not yet tested
 	s.rows = keep(s.rows, func(i int) bool {
@@ -256,15 +262,23 @@ func (q *scan) applyPair(o *openSegment, p *query.Pair, s *selection) {
 		}
 		if pass[code] == 0 {
 			pass[code] = -1
-			for words := col.word(code); len(words) >= 8; words = words[8:] {
-				if slices.Contains(want, words[:8]) {
-					pass[code] = 1
-					break
-				}
+			if hasAny(col.word(code), want) {
+				pass[code] = 1
 			}
 		}
 		return pass[code] > 0
 	})
+}
+
+// hasAny reports whether one of the numbers of eight bytes in a word is wanted.
+func hasAny(word string, want []uint64) bool {
+	b := unsafe.Slice(unsafe.StringData(word), len(word))
+	for ; len(b) >= 8; b = b[8:] {
+		if n := binary.LittleEndian.Uint64(b); n == want[0] || len(want) > 1 && slices.Contains(want[1:], n) {
+			return true
+		}
+	}
+	return false
 }
 
 // hasRow reports whether a row of a trace may hold the words: of an observation

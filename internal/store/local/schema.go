@@ -117,6 +117,8 @@ ALTER TABLE scores ADD COLUMN string TEXT;
 ALTER TABLE scores ADD COLUMN observation TEXT;
 CREATE INDEX scores_ts ON scores (project, ts, id);
 CREATE INDEX scores_name ON scores (project, name, trace, observation, type, value, string) WHERE trace IS NOT NULL;
+`, `
+ALTER TABLE segments ADD COLUMN spans BLOB; -- the times of each project; without it those of the segment count
 `}
 
 // migrate brings the database to the newest schema.

@@ -2,6 +2,8 @@ package local
 
 import (
 	"encoding/binary"
+	"maps"
+	"slices"
 
 	"github.com/clewhq/clew/internal/query"
 )
@@ -10,6 +12,8 @@ const (
 	// segmentRows is how many observations a segment takes: few enough to be
 	// made in some milliseconds, many enough that scans look at few segments.
 	segmentRows = 8192
+	// idleRows is how many rows in memory are worth a segment while nobody writes.
+	idleRows = 256
 	// segmentQuiet is for how long a trace has to be quiet before it goes into
 	// a segment; one that changes later has to be put there again.
 	segmentQuiet = int64(2e9)
@@ -19,7 +23,8 @@ const (
 
 // segmentWriter makes the columns of a segment.
 type segmentWriter struct {
-	seg     segment
+	seg     segment // without its projects
+	shares  map[int64]*share
 	columns map[string]*columnWriter
 	views   map[query.View][]*columnWriter // those of segmentColumns
 }
@@ -33,7 +38,7 @@ type columnWriter struct {
 }
 
 func newSegmentWriter() *segmentWriter {
-	w := &segmentWriter{seg: segment{projects: map[int64][2]int{}}, columns: map[string]*columnWriter{}, views: map[query.View][]*columnWriter{}}
+	w := &segmentWriter{shares: map[int64]*share{}, columns: map[string]*columnWriter{}, views: map[query.View][]*columnWriter{}}
 	for v, cs := range segmentColumns {
 		for _, c := range cs {
 			text := c.Kind == query.IDKind || c.Kind == query.TextKind || c.Kind == query.EnumKind || c.Kind == query.ListKind
@@ -145,18 +150,23 @@ func (w *segmentWriter) add(n *narrow) {
 		w.text(pairsColumn, row, string(b), true)
 	}
 	w.view(query.Traces, row, rec)
-	at := query.TraceTime(n.trace).Nanos()
 	if row == 0 {
-		w.seg.tidMin, w.seg.tMin, w.seg.tMax = n.tid, at, at
+		w.seg.tidMin = n.tid
 	}
 	w.seg.tidMax = n.tid
-	w.seg.tMin, w.seg.tMax = min(w.seg.tMin, at), max(w.seg.tMax, at)
+	h := w.shares[n.pid]
+	if h == nil {
+		h = &share{pid: n.pid}
+		w.shares[n.pid] = h
+	}
+	h.t = h.t.with(query.TraceTime(n.trace).Nanos(), h.traces == 0)
+	h.traces++
 	for _, r := range n.observations {
 		w.observation(n, r, row)
+		h.o = h.o.with(r.Start.Nanos(), h.observations == 0)
+		h.observations++
 	}
 	w.seg.traces++
-	had := w.seg.projects[n.pid]
-	w.seg.projects[n.pid] = [2]int{had[0] + 1, had[1] + len(n.observations)}
 }
 
 func (w *segmentWriter) observation(n *narrow, r narrowRow, of int) {
@@ -170,12 +180,16 @@ func (w *segmentWriter) observation(n *narrow, r narrowRow, of int) {
 	for _, c := range r.Derived.Cost {
 		w.int("o.costs."+c.Key, row, int64(c.Amount), true)
 	}
-	at := r.Start.Nanos()
-	if row == 0 {
-		w.seg.oMin, w.seg.oMax = at, at
-	}
-	w.seg.oMin, w.seg.oMax = min(w.seg.oMin, at), max(w.seg.oMax, at)
 	w.seg.observations++
+}
+
+// segment is what was written, with its projects in order.
+func (w *segmentWriter) segment() *segment {
+	seg := w.seg // a copy: the writer's memory must not live on with it
+	for _, pid := range slices.Sorted(maps.Keys(w.shares)) {
+		seg.projects = append(seg.projects, *w.shares[pid])
+	}
+	return &seg
 }
 
 func (w *segmentWriter) view(v query.View, row int, r query.Row) {

@@ -129,7 +129,9 @@ type openSegment struct {
 	views [query.Observations + 1][query.NumCols]*column
 	known [query.Observations + 1][query.NumCols]bool
 	other map[string]*column
-	err   error // the first failure; rows are missing what it kept from being read
+	// Those that are asked for row by row.
+	tids, firsts, ofs *column
+	err               error // the first failure; rows are missing what it kept from being read
 }
 
 func (o *openSegment) named(name string) *column {
@@ -168,23 +170,31 @@ func (o *openSegment) col(v query.View, c query.Col) *column {
 
 // traceOf is the row of an observation's trace.
 func (o *openSegment) traceOf(i int) int {
-	n, _ := o.named(ofColumn).int(i)
+	if o.ofs == nil {
+		o.ofs = o.named(ofColumn)
+	}
+	n, _ := o.ofs.int(i)
 	return int(n)
 }
 
 // observationsOf is the rows of a trace's observations.
 func (o *openSegment) observationsOf(i int) (from, to int) {
-	first := o.named(firstColumn)
-	a, _ := first.int(i)
+	if o.firsts == nil {
+		o.firsts = o.named(firstColumn)
+	}
+	a, _ := o.firsts.int(i)
 	b := int64(o.observations)
 	if i+1 < o.traces {
-		b, _ = first.int(i + 1)
+		b, _ = o.firsts.int(i + 1)
 	}
 	return int(a), int(b)
 }
 
 func (o *openSegment) tid(i int) int64 {
-	n, _ := o.named(tidColumn).int(i)
+	if o.tids == nil {
+		o.tids = o.named(tidColumn)
+	}
+	n, _ := o.tids.int(i)
 	return n
 }
 
