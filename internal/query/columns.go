@@ -162,6 +162,9 @@ const (
 	ColTraceCount
 	ColUsers
 	ColEnvs
+	ColOwnUser
+	ColOwnSession
+	ColOwnTags
 	numCols
 )
 
@@ -292,6 +295,9 @@ var registry = map[View][]Column{
 		{ColItem, "item", TextKind, true, 0, nil, []string{"experimentItemId"}},
 		{ColItemRoot, "itemRoot", BoolKind, false, 0, nil, []string{"isExperimentItemRootSpan"}},
 		{ColSource, "source", TextKind, true, MarkGroup, nil, nil},
+		{ColOwnUser, "ownUser", TextKind, true, MarkGroup, nil, nil},
+		{ColOwnSession, "ownSession", TextKind, true, MarkGroup, nil, nil},
+		{ColOwnTags, "ownTags", ListKind, true, MarkGroup, nil, nil},
 		{ColIngested, "ingested", TimeKind, false, MarkSort, nil, nil},
 		{ColUpdated, "updated", TimeKind, false, MarkSort, nil, nil},
 	},

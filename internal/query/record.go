@@ -321,6 +321,10 @@ func ObservationText(o *domain.Observation, c Col) (string, bool) {
 		return some(o.TraceID)
 	case ColParent:
 		return some(o.ParentID)
+	case ColOwnUser:
+		return some(o.UserID)
+	case ColOwnSession:
+		return some(o.SessionID)
 	case ColType:
 		return string(cmp.Or(o.Type, domain.TypeSpan)), true
 	case ColLevel:
@@ -430,6 +434,8 @@ func (r *Record) List(c Col) []string {
 		return r.Session.Tags
 	case c == ColTags && r.Trace != nil:
 		return r.Trace.Tags
+	case c == ColOwnTags && r.Observation != nil:
+		return r.Observation.Tags
 	case c == ColExperiment && r.View == Traces:
 		var ids []string
 		for _, o := range r.Related(RelObs) {

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/clewhq/clew/internal/catalog"
 	"github.com/clewhq/clew/internal/domain"
 	"github.com/clewhq/clew/internal/query"
 )
@@ -25,8 +24,8 @@ type condition struct {
 var columns = map[string]query.Col{
 	"trace_name": query.ColName, "output": query.ColOutput, "error": query.ColStatus, "latency": query.ColLatency, "cost": query.ColCost,
 	"input_tokens": query.ColInputTokens, "output_tokens": query.ColOutputTokens, "total_tokens": query.ColTokens,
-	"start_timestamp": query.ColStart, "end_timestamp": query.ColEnd, "session_id": query.ColSession, "end_user_identifier": query.ColUser,
-	"tags": query.ColTags, "model": query.ColModel, "trace_id": query.ColID, "parent_trace_id": query.ColParent, "root_trace_id": query.ColTrace,
+	"start_timestamp": query.ColStart, "end_timestamp": query.ColEnd, "session_id": query.ColOwnSession, "end_user_identifier": query.ColOwnUser,
+	"tags": query.ColOwnTags, "model": query.ColModel, "trace_id": query.ColID, "parent_trace_id": query.ColParent, "root_trace_id": query.ColTrace,
 	"experiment_uuid": query.ColExperiment, "time_to_first_token": query.ColTTFT,
 }
 
@@ -77,6 +76,12 @@ func (c *condition) onSide() bool {
 
 // operators is every operator, for the error about another one.
 const operators = "equals, not_equals, like, greater_than, greater_than_or_equal, less_than, less_than_or_equal, is_null, exists, in or between"
+
+func (c *condition) unknownOperator() error {
+	return invalid("filter_operator", fmt.Sprintf("%q is no operator; expected %s", c.operator, operators))
+}
+
+func betweenTwo() error { return invalid("filter_value", "between takes two values, like 1,5") }
 
 // not is plain complement: what is missing is not equal to anything.
 func not(f query.Filter) query.Filter { return query.Not{Filter: f} }
@@ -208,7 +213,7 @@ func (c *condition) compare(ref query.Ref) (query.Filter, error) {
 	case "between":
 		list := c.list()
 		if len(list) != 2 {
-			return nil, invalid("filter_value", "between takes two values, like 1,5")
+			return nil, betweenTwo()
 		}
 		if col.Kind == query.ScoresKind { // one and the same score lies between
 			return leaf(query.Between, false, list...)
@@ -222,7 +227,7 @@ func (c *condition) compare(ref query.Ref) (query.Filter, error) {
 	}
 	op, known := orderings[c.operator]
 	if !known {
-		return nil, invalid("filter_operator", fmt.Sprintf("%q is no operator; expected %s", c.operator, operators))
+		return nil, c.unknownOperator()
 	}
 	return c.order(ref, op, c.text(), value)
 }
@@ -337,45 +342,6 @@ func (c *condition) scored(name string) (query.Filter, error) {
 		return not(inTree(n.Filter)), nil
 	}
 	return inTree(f), nil
-}
-
-// annotated compiles a comparison of what people scored by a criterion, of which
-// the type and the number are given.
-func (a *API) annotated(ctx context.Context, project string, c *condition, rest string) (query.Filter, error) {
-	typ, number, _ := strings.Cut(rest, ":")
-	id, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || typ != "continuous" && typ != "categorical" {
-		return nil, invalid("filter_field", "must be annotation:continuous: or annotation:categorical: and the number of a criterion")
-	}
-	configs, _, err := a.catalog.ScoreConfigs(ctx, project, 0, 10_000)
-	if err != nil {
-		return nil, err
-	}
-	any := query.Or{}
-	for i := range configs {
-		if criterionID(configs[i].ID) != id {
-			continue
-		}
-		f, err := c.numericOrLabel(&configs[i], typ)
-		if err != nil {
-			return nil, err
-		}
-		any = append(any, f)
-	}
-	return any, nil
-}
-
-func (c *condition) numericOrLabel(cfg *catalog.ScoreConfig, typ string) (query.Filter, error) {
-	if _, isNumber := query.ParseDecimal(c.text()); typ == "categorical" && !isNumber && (c.operator == "equals" || c.operator == "not_equals") {
-		f := query.Filter(query.Rel{Name: query.RelTrace, Where: query.Cmp{
-			Ref: query.Ref{Column: query.ColScore, Key: cfg.Name}, Op: query.Eq, Values: []query.Value{query.Str(c.text())},
-		}})
-		if c.operator == "not_equals" {
-			f = not(f)
-		}
-		return f, nil
-	}
-	return c.scored(cfg.Name)
 }
 
 // timeRanges is how far back a range of time reaches.

@@ -291,6 +291,9 @@ func (l *log) metadata() json.RawMessage {
 		}
 		side[k] = v
 	}
+	if l.config.has("provider") { // the configuration is a text, which no filter looks into
+		side["provider"] = encoded(l.config.text("provider"))
+	}
 	raw, err := json.Marshal(side)
 	if err != nil || len(side) == 0 && len(all) == 0 {
 		return nil

@@ -61,14 +61,3 @@ func (s *Store) Segments() (segments, stale int) {
 	snap := s.index.snapshot()
 	return len(snap.segments), len(snap.stale)
 }
-
-// ForgetSpans makes every segment one of a release that wrote no times of each
-// project.
-func (s *Store) ForgetSpans(t *testing.T) {
-	t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, err := s.db.exec("UPDATE segments SET spans = NULL"); err != nil {
-		t.Fatal(err)
-	}
-}

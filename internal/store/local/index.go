@@ -2,7 +2,7 @@ package local
 
 import (
 	"cmp"
-	"errors"
+	"encoding/binary"
 	"slices"
 	"sync"
 
@@ -124,13 +124,12 @@ func (s *Store) loadIndex() error {
 	defer x.mu.Unlock()
 	x.segments, x.upTo, x.rows = nil, 0, 0
 	x.entries, x.unread = map[int64]*freshEntry{}, map[int64]bool{}
-	err := s.db.rows("SELECT sid, tid_min, tid_max, traces, observations, t_min, t_max, o_min, o_max, projects, spans FROM segments ORDER BY tid_min", func(r row) error {
+	err := s.db.rows("SELECT sid, tid_min, tid_max, traces, observations, projects FROM segments ORDER BY tid_min", func(r row) error {
 		seg := &segment{
 			sid: r.int(0), tidMin: r.int(1), tidMax: r.int(2), traces: int(r.int(3)), observations: int(r.int(4)),
 		}
-		t, o := interval{r.int(5), r.int(6)}, interval{r.int(7), r.int(8)}
 		var err error
-		seg.projects, err = readShares(r.blob(9), r.blob(10), t, o)
+		seg.projects, err = readShares(r.blob(5))
 		x.segments = append(x.segments, seg)
 		x.upTo = max(x.upTo, seg.tidMax)
 		return err
@@ -152,19 +151,30 @@ func (s *Store) loadIndex() error {
 	return unread("SELECT tid FROM traces WHERE tid > ?", x.upTo)
 }
 
-// readShares reads what a segment's row says of projects. Of one that was
-// written before each project had its own, t and o are the times of all.
-func readShares(projects, spans []byte, t, o interval) ([]share, error) {
-	rd, times := reader{b: projects}, reader{b: spans}
-	var out []share
-	for len(rd.b) > 0 && rd.err == nil && times.err == nil {
-		h := share{pid: int64(rd.uint()), traces: int32(rd.uint()), observations: int32(rd.uint()), t: t, o: o}
-		if spans != nil {
-			h.t, h.o = interval{times.int(), times.int()}, interval{times.int(), times.int()}
+// readShares reads what a segment's row says of projects.
+func readShares(b []byte) (out []share, err error) {
+	for rd := (reader{b: b}); len(rd.b) > 0; {
+		h := share{pid: int64(rd.uint()), traces: int32(rd.uint()), observations: int32(rd.uint())}
+		h.t, h.o = interval{rd.int(), rd.int()}, interval{rd.int(), rd.int()}
+		if rd.err != nil {
+			return nil, rd.err
 		}
 		out = append(out, h)
 	}
-	return slices.Clip(out), errors.Join(rd.err, times.err)
+	return slices.Clip(out), nil
+}
+
+// putShares is what readShares reads.
+func putShares(list []share) (b []byte) {
+	for _, h := range list {
+		for _, n := range []int64{h.pid, int64(h.traces), int64(h.observations)} {
+			b = binary.AppendUvarint(b, uint64(n))
+		}
+		for _, at := range []int64{h.t.lo, h.t.hi, h.o.lo, h.o.hi} {
+			b = binary.AppendVarint(b, at)
+		}
+	}
+	return b
 }
 
 // index takes over what the commit changed. It runs before the commit is

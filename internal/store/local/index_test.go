@@ -144,8 +144,7 @@ func TestStaleSegments(t *testing.T) {
 	}
 }
 
-// Projects whose rows lie in one segment are listed each by its own times, and
-// so are those of segments from before a project had its own.
+// Projects whose rows lie in one segment are listed each by its own times.
 func TestProjectsShareSegments(t *testing.T) {
 	dir := t.TempDir()
 	open := func() *local.Store {
@@ -193,19 +192,33 @@ func TestProjectsShareSegments(t *testing.T) {
 	if err := s.Maintain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	check("with their times")
-	for _, state := range []string{"after a restart", "without their times"} {
-		if state == "without their times" {
-			s.ForgetSpans(t)
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		s = open()
-		check(state)
+	check("at once")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
 	}
+	s = open()
+	check("after a restart")
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	wantSound(t, dir)
+}
+
+// Traces are found by the experiments of their observations, in segments too.
+func TestExperimentsInSegments(t *testing.T) {
+	s := openQuiet(t, t.TempDir())
+	p := said("t", "o", "n", "x")
+	p.Value.Experiment.ID = "e"
+	domain.SealObservation(&p)
+	write(t, s, p, said("u", "other", "n", "x"))
+	for _, state := range []string{"fresh", "in a segment"} {
+		page, err := s.List(t.Context(), "p", query.List{
+			View: query.Traces, Limit: 10, Filter: query.Cmp{Ref: query.Ref{Column: query.ColExperiment}, Op: query.Eq, Values: []query.Value{query.Str("e")}},
+		})
+		if err != nil || len(page.Rows) != 1 || page.Rows[0].Trace.ID != "t" {
+			t.Errorf("%s: %d rows, %v", state, len(page.Rows), err)
+		}
+		maintain(t, s)
+	}
+	closeStore(t, s)
 }

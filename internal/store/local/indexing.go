@@ -337,23 +337,8 @@ func insertSegment(db *sqlConn, seg *segment, blobs map[string][]byte) (sid int6
 		return 0, err
 	}
 	sid++
-	var projects, spans []byte
-	var t, o interval // of all
-	observed := false
-	for i, h := range seg.projects {
-		projects = binary.AppendUvarint(projects, uint64(h.pid))
-		projects = binary.AppendUvarint(binary.AppendUvarint(projects, uint64(h.traces)), uint64(h.observations))
-		for _, at := range []int64{h.t.lo, h.t.hi, h.o.lo, h.o.hi} {
-			spans = binary.AppendVarint(spans, at)
-		}
-		t = t.with(h.t.lo, i == 0).with(h.t.hi, false)
-		if h.observations > 0 {
-			o = o.with(h.o.lo, !observed).with(h.o.hi, false)
-			observed = true
-		}
-	}
-	if _, err := db.exec("INSERT INTO segments (sid, tid_min, tid_max, traces, observations, t_min, t_max, o_min, o_max, projects, spans) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-		sid, seg.tidMin, seg.tidMax, int64(seg.traces), int64(seg.observations), t.lo, t.hi, o.lo, o.hi, projects, spans); err != nil {
+	if _, err := db.exec("INSERT INTO segments (sid, tid_min, tid_max, traces, observations, projects) VALUES (?,?,?,?,?,?)",
+		sid, seg.tidMin, seg.tidMax, int64(seg.traces), int64(seg.observations), putShares(seg.projects)); err != nil {
 		return 0, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(blobs)) {

@@ -122,7 +122,7 @@ func (n *narrow) pairNew(items []domain.Item) {
 // slim is a copy of an observation without what lists never look at.
 func slim(o *domain.Observation) *domain.Observation {
 	c := *o
-	c.ModelParameters, c.PriceAttributes, c.ProvidedUsage, c.ProvidedCost, c.Tags = nil, nil, nil, nil, nil
+	c.ModelParameters, c.PriceAttributes, c.ProvidedUsage, c.ProvidedCost = nil, nil, nil, nil
 	c.Experiment.Metadata, c.Experiment.ItemMetadata, c.Experiment.ItemExpectedOutput, c.Experiment.Description = "", "", "", ""
 	if c.End.Before(c.Start) {
 		c.End = c.Start

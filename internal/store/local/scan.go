@@ -195,7 +195,7 @@ func keep(rows []int32, f func(i int) bool) []int32 {
 
 // apply keeps the rows that meet a condition, or may.
 func (q *scan) apply(o *openSegment, c *query.Conjunct, s *selection) {
-	derived := q.view == query.Traces && c.Col == query.ColLevel ||
+	derived := q.view == query.Traces && (c.Col == query.ColLevel || c.Col == query.ColExperiment) ||
 		q.view == query.Observations && c.Col == query.ColEnd
 	switch {
 	case c.Pair != nil && q.view == query.Traces:
@@ -205,8 +205,8 @@ func (q *scan) apply(o *openSegment, c *query.Conjunct, s *selection) {
 		if may := q.words[c.Words]; c.Words != nil && may != nil {
 			q.applyWords(o, c.Words, may, s)
 		}
-	case c.List != nil && q.view == query.Traces:
-		s.rows = keepLists(o.col(query.Traces, c.Col), c.List, s.rows)
+	case c.List != nil && !derived && (q.view == query.Traces || ofTheTrace[c.Col] == 0):
+		s.rows = keepLists(o.col(q.view, c.Col), c.List, s.rows)
 	case (c.Text != nil || c.List != nil) && ofTheTrace[c.Col] != 0 && q.view == query.Observations: // done by byTrace
 	case c.Text != nil && !derived:
 		s.rows = keepTexts(o.col(q.view, c.Col), c.Text, s.rows)

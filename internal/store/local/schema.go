@@ -118,7 +118,17 @@ ALTER TABLE scores ADD COLUMN observation TEXT;
 CREATE INDEX scores_ts ON scores (project, ts, id);
 CREATE INDEX scores_name ON scores (project, name, trace, observation, type, value, string) WHERE trace IS NOT NULL;
 `, `
-ALTER TABLE segments ADD COLUMN spans BLOB; -- the times of each project; without it those of the segment count
+-- Segments know the times of each project, and columns that older ones lack.
+-- They are made anew, from the tables.
+DROP TABLE segments;
+CREATE TABLE segments (
+	sid INTEGER PRIMARY KEY,
+	tid_min INTEGER NOT NULL, tid_max INTEGER NOT NULL,
+	traces INTEGER NOT NULL, observations INTEGER NOT NULL,
+	projects BLOB NOT NULL     -- what it holds of each
+);
+DELETE FROM columns;
+DELETE FROM stale;
 `}
 
 // migrate brings the database to the newest schema.

@@ -357,7 +357,7 @@ func (r *observationRow) List(c query.Col) []string {
 	if of := ofTheTrace[c]; of != 0 {
 		return r.o.col(query.Traces, of).list(r.o.traceOf(r.i))
 	}
-	return nil
+	return r.o.col(query.Observations, c).list(r.i)
 }
 
 // Count implements query.Row.
