@@ -47,14 +47,13 @@ func (s *Store) aggregate(ctx context.Context, pid int64, a *query.Aggregate) (*
 	case query.Sessions:
 		return s.aggregateSessions(ctx, pid, a)
 	}
-	if err := s.loadFresh(ctx); err != nil {
-		return nil, err
-	}
 	q := &question{scan: scan{view: a.View, pid: pid}, s: s, l: &query.List{View: a.View, Filter: a.Filter}, r: &query.Resolved{}, x: s.newLookup(ctx, pid)}
 	first, last := int64(0), int64(0)
 	if a.From == 0 && a.To == 0 {
-		q.snap = s.index.snapshot()
 		var err error
+		if q.snap, err = s.snapshot(ctx); err != nil {
+			return nil, err
+		}
 		if first, last, err = q.times(ctx); err != nil {
 			return nil, err
 		}

@@ -58,6 +58,6 @@ func (s *Store) WithoutFilters(t *testing.T) (n int64) {
 
 // Segments is how many segments there are, and how many traces they hold wrongly.
 func (s *Store) Segments() (segments, stale int) {
-	snap := s.index.snapshot()
+	snap, _ := s.index.snapshot()
 	return len(snap.segments), len(snap.stale)
 }

@@ -2,6 +2,7 @@ package local
 
 import (
 	"cmp"
+	"context"
 	"encoding/binary"
 	"slices"
 	"sync"
@@ -15,6 +16,7 @@ import (
 type index struct {
 	mu       sync.RWMutex
 	segments []*segment            // by tid; replaced whole, never changed
+	lastSid  int64                 // the greatest number that a segment was given; Store.mu
 	upTo     int64                 // traces up to this number are in segments, but for the entries
 	entries  map[int64]*freshEntry // by tid
 	unread   map[int64]bool        // entries that have to be read
@@ -90,7 +92,8 @@ type snapshot struct {
 	stale    []int64 // numbers, sorted, of traces that segments hold wrongly
 }
 
-func (x *index) snapshot() snapshot {
+// complete says that nothing was unread then.
+func (x *index) snapshot() (_ snapshot, complete bool) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	out := snapshot{segments: x.segments}
@@ -103,7 +106,19 @@ func (x *index) snapshot() snapshot {
 		}
 	}
 	slices.Sort(out.stale)
-	return out
+	return out, len(x.unread) == 0
+}
+
+// snapshot is the index as of one moment at which all of it is known.
+func (s *Store) snapshot(ctx context.Context) (snapshot, error) {
+	for {
+		if err := s.loadFresh(ctx); err != nil {
+			return snapshot{}, err
+		}
+		if snap, complete := s.index.snapshot(); complete { // else a commit came between
+			return snap, nil
+		}
+	}
 }
 
 // staleIn is the stale traces in the range of a segment.
@@ -131,6 +146,7 @@ func (s *Store) loadIndex() error {
 		var err error
 		seg.projects, err = readShares(r.blob(5))
 		x.segments = append(x.segments, seg)
+		x.lastSid = max(x.lastSid, seg.sid)
 		x.upTo = max(x.upTo, seg.tidMax)
 		return err
 	})

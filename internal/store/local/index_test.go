@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/clewhq/clew/internal/domain"
@@ -219,6 +220,63 @@ func TestExperimentsInSegments(t *testing.T) {
 			t.Errorf("%s: %d rows, %v", state, len(page.Rows), err)
 		}
 		maintain(t, s)
+	}
+	closeStore(t, s)
+}
+
+// Lists read what is only known to have changed while segments are made and
+// more comes.
+func TestListsWhileIndexing(t *testing.T) {
+	dir := t.TempDir()
+	s := openQuiet(t, dir)
+	const traces = 60
+	for i := range traces {
+		write(t, s, said(fmt.Sprint("t", i), "first", "n", "x"))
+	}
+	maintain(t, s)
+	for round := range 3 {
+		closeStore(t, s)
+		s = openQuiet(t, dir) // it knows none of the traces any more
+		var busy sync.WaitGroup
+		written := make(chan struct{})
+		busy.Go(func() {
+			defer close(written)
+			for i := range traces {
+				write(t, s, said(fmt.Sprint("t", i), fmt.Sprint("more", round), "n", "x"))
+			}
+		})
+		busy.Go(func() {
+			for seen := int64(0); ; {
+				page, err := s.List(t.Context(), project, query.List{View: query.Observations, Limit: 1, Total: true})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if page.Total < seen || page.Total > int64(traces*(round+2)) {
+					t.Errorf("round %d: %d observations after %d", round, page.Total, seen)
+				}
+				seen = page.Total
+				select {
+				case <-written:
+					return
+				default:
+				}
+			}
+		})
+		for open := true; open; {
+			select {
+			case <-written:
+				open = false
+			default:
+				maintain(t, s)
+			}
+		}
+		busy.Wait()
+		maintain(t, s)
+		page, err := s.List(t.Context(), project, query.List{View: query.Observations, Limit: 1, Total: true})
+		if err != nil || page.Total != int64(traces*(round+2)) {
+			t.Errorf("round %d: %d observations, %v", round, page.Total, err)
+		}
 	}
 	closeStore(t, s)
 }

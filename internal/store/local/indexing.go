@@ -300,7 +300,6 @@ func (s *Store) putSegment(ctx context.Context, old *segment, chosen []*freshEnt
 	}
 	var changed []int64 // since it was chosen
 	err := s.tx(func() error {
-		var err error
 		if old != nil {
 			if err := dropSegment(s.db, old.sid); err != nil {
 				return err
@@ -318,8 +317,8 @@ func (s *Store) putSegment(ctx context.Context, old *segment, chosen []*freshEnt
 		if len(chosen) == 0 {
 			return nil
 		}
-		seg.sid, err = insertSegment(s.db, seg, blobs)
-		return err
+		seg.sid = s.index.newSid()
+		return insertSegment(s.db, seg, blobs)
 	})
 	if err != nil {
 		return fmt.Errorf("write a segment: %w", err)
@@ -332,21 +331,24 @@ func (s *Store) putSegment(ctx context.Context, old *segment, chosen []*freshEnt
 	return nil
 }
 
-func insertSegment(db *sqlConn, seg *segment, blobs map[string][]byte) (sid int64, err error) {
-	if sid, err = db.integer("SELECT max(sid) FROM segments"); err != nil {
-		return 0, err
-	}
-	sid++
+// newSid is a number that no segment had since the start: whoever reads one that
+// is replaced meanwhile must not be shown its successor. Store.mu is held.
+func (x *index) newSid() int64 {
+	x.lastSid++
+	return x.lastSid
+}
+
+func insertSegment(db *sqlConn, seg *segment, blobs map[string][]byte) error {
 	if _, err := db.exec("INSERT INTO segments (sid, tid_min, tid_max, traces, observations, projects) VALUES (?,?,?,?,?,?)",
-		sid, seg.tidMin, seg.tidMax, int64(seg.traces), int64(seg.observations), putShares(seg.projects)); err != nil {
-		return 0, err
+		seg.sid, seg.tidMin, seg.tidMax, int64(seg.traces), int64(seg.observations), putShares(seg.projects)); err != nil {
+		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(blobs)) {
-		if _, err := db.exec("INSERT INTO columns (sid, name, data) VALUES (?,?,?)", sid, name, blobs[name]); err != nil {
-			return 0, err
+		if _, err := db.exec("INSERT INTO columns (sid, name, data) VALUES (?,?,?)", seg.sid, name, blobs[name]); err != nil {
+			return err
 		}
 	}
-	return sid, nil
+	return nil
 }
 
 func dropSegment(db *sqlConn, sid int64) error {
@@ -360,6 +362,8 @@ func dropSegment(db *sqlConn, sid int64) error {
 // changedSince is which traces of a segment's range are not, or no longer, as
 // they were chosen.
 func (x *index) changedSince(seg *segment, chosen []*freshEntry) []int64 {
+	x.mu.RLock() // lists put into entries what they read
+	defer x.mu.RUnlock()
 	as := make(map[int64]int64, len(chosen))
 	var out []int64
 	for _, e := range chosen {

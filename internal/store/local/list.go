@@ -94,13 +94,13 @@ func (s *Store) projectNumber(ctx context.Context, project string) (pid int64, e
 // prepare takes the snapshot that the question is about. One that names its
 // traces, or its observations, is answered from those alone.
 func (q *question) prepare(ctx context.Context) error {
-	if err := q.s.loadFresh(ctx); err != nil {
-		return err
-	}
-	q.snap = q.s.index.snapshot()
 	needs := query.NeedsOf(q.conjuncts)
 	named := false
-	err := q.s.reads.read(ctx, func(c *sqlConn) (err error) {
+	var err error
+	if q.snap, err = q.s.snapshot(ctx); err != nil {
+		return err
+	}
+	err = q.s.reads.read(ctx, func(c *sqlConn) (err error) {
 		if err := q.x.loadScores(c, scoresNeeded(needs, q.view, q.r.Order)); err != nil {
 			return err
 		}
@@ -348,8 +348,11 @@ func (p *pager) locate(ctx context.Context, rows []candidate) ([]found, error) {
 		}
 		return x.err
 	})
+	if err != nil {
+		return nil, err // not every row is there to be put in order
+	}
 	slices.SortFunc(out, func(a, b found) int { return query.CompareSorts(p.r.Order, a.sort, b.sort) })
-	return out, err
+	return out, nil
 }
 
 func (n *narrow) ridOf(o *domain.Observation) int64 {

@@ -79,10 +79,10 @@ func (s *Store) listSessions(ctx context.Context, pid int64, l *query.List, r *q
 }
 
 func (s *Store) sumSessions(ctx context.Context, pid int64) (sessionSums, error) {
-	if err := s.loadFresh(ctx); err != nil {
+	snap, err := s.snapshot(ctx)
+	if err != nil {
 		return nil, err
 	}
-	snap := s.index.snapshot()
 	sums := sessionSums{}
 	for _, n := range snap.fresh {
 		if n.pid == pid && n.trace.SessionID != "" {
@@ -90,7 +90,7 @@ func (s *Store) sumSessions(ctx context.Context, pid int64) (sessionSums, error)
 		}
 	}
 	q := scan{view: query.Traces, pid: pid}
-	err := s.reads.read(ctx, func(c *sqlConn) error {
+	err = s.reads.read(ctx, func(c *sqlConn) error {
 		x := s.newLookup(ctx, pid)
 		x.c = c
 		for _, seg := range snap.segments {
