@@ -61,3 +61,13 @@ func (s *Store) Segments() (segments, stale int) {
 	snap, _ := s.index.snapshot()
 	return len(snap.segments), len(snap.stale)
 }
+
+// ForgetSegments makes the folder one whose segments are still to be made.
+func (s *Store) ForgetSegments(t *testing.T) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.db.run("DELETE FROM segments; DELETE FROM columns; DELETE FROM stale"); err != nil {
+		t.Fatal(err)
+	}
+}

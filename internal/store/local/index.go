@@ -163,6 +163,15 @@ func (s *Store) loadIndex() error {
 	if err := unread("SELECT tid FROM stale"); err != nil {
 		return err
 	}
+	last := int64(0)
+	for _, seg := range x.segments {
+		if seg.tidMin > last+1 { // a segment of which nothing was left is gone
+			if err := unread("SELECT tid FROM traces WHERE tid > ? AND tid < ?", last, seg.tidMin); err != nil {
+				return err
+			}
+		}
+		last = seg.tidMax
+	}
 	s.nextTid = max(s.nextTid, x.upTo+1)
 	return unread("SELECT tid FROM traces WHERE tid > ?", x.upTo)
 }

@@ -280,3 +280,45 @@ func TestListsWhileIndexing(t *testing.T) {
 	}
 	closeStore(t, s)
 }
+
+// A folder without segments is listed whole, at once and after a restart,
+// though far too much is to be read for the memory, and is read meanwhile.
+func TestListWithoutSegments(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes many traces")
+	}
+	dir := t.TempDir()
+	s := openQuiet(t, dir)
+	const traces = 20_000
+	for i := 0; i < traces; i += 2000 {
+		var batch []domain.ObservationPatch
+		for k := range 2000 {
+			batch = append(batch, said(fmt.Sprint("t", i+k), "o", "n", "x"))
+		}
+		write(t, s, batch...)
+	}
+	s.ForgetSegments(t)
+	closeStore(t, s)
+	all := func() {
+		t.Helper()
+		page, err := s.List(t.Context(), project, query.List{View: query.Observations, Limit: 1, Total: true})
+		if err != nil {
+			t.Error(err)
+		} else if page.Total != traces {
+			t.Errorf("%d observations, %d were written", page.Total, traces)
+		}
+	}
+	s = openQuiet(t, dir)
+	var busy sync.WaitGroup
+	for range 2 {
+		busy.Go(all)
+	}
+	maintain(t, s)
+	busy.Wait()
+	all()
+	closeStore(t, s)
+	s = openQuiet(t, dir)
+	all()
+	closeStore(t, s)
+	wantSound(t, dir)
+}

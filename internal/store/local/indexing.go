@@ -13,7 +13,10 @@ import (
 // indexSome moves fresh rows into a segment, or puts a segment right that holds
 // many stale ones, and reports whether there may be more to do.
 func (s *Store) indexSome(ctx context.Context, all bool) (more bool, err error) {
-	if err := s.loadForIndex(ctx); err != nil {
+	if err := s.catchUp(ctx); err != nil {
+		return false, err
+	}
+	if err := s.loadUnread(ctx); err != nil {
 		return false, err
 	}
 	now := s.opts.Now().UnixNano()
@@ -50,15 +53,19 @@ func (x *index) smallLast() *segment {
 	return nil
 }
 
-// loadForIndex reads what is unread. After a crash, or of a folder that has no
-// segments yet, that may be far too much for the memory: then what goes first
-// is put into segments right away.
-func (s *Store) loadForIndex(ctx context.Context) error {
+// maxUnread is how many traces may be read into memory to be listed. After a
+// start on a folder without segments there are far more: those go into segments
+// first, as they are read.
+const maxUnread = 2 * segmentRows
+
+// catchUp makes segments of what no memory should be filled with. The caller
+// holds tending.
+func (s *Store) catchUp(ctx context.Context) error {
 	for {
 		s.index.mu.RLock()
 		var tids []int64
-		if len(s.index.unread) > 2*segmentRows {
-			for tid := range s.index.unread {
+		if len(s.index.unread) > maxUnread {
+			for tid := range s.index.entries { // also those that were read: a segment leaves none out
 				if tid > s.index.upTo {
 					tids = append(tids, tid)
 				}
@@ -66,7 +73,7 @@ func (s *Store) loadForIndex(ctx context.Context) error {
 		}
 		s.index.mu.RUnlock()
 		if len(tids) == 0 {
-			return s.loadFresh(ctx)
+			return nil
 		}
 		slices.Sort(tids)
 		if err := s.segmentUnread(ctx, tids); err != nil {
@@ -297,6 +304,8 @@ func (s *Store) putSegment(ctx context.Context, old *segment, chosen []*freshEnt
 	seg := w.segment()
 	if old != nil {
 		seg.tidMin, seg.tidMax = old.tidMin, max(old.tidMax, seg.tidMax)
+	} else {
+		seg.tidMin = s.index.upTo + 1 // no trace lies between segments
 	}
 	var changed []int64 // since it was chosen
 	err := s.tx(func() error {

@@ -194,9 +194,26 @@ type freshEntry struct {
 	seq int64   // the commit that changed it last
 }
 
-// loadFresh reads the traces that are only known to have changed. It returns
-// with every entry read, unless ctx ends.
+// loadFresh is loadUnread for who lists: where there is too much to read, it
+// goes into segments first.
 func (s *Store) loadFresh(ctx context.Context) error {
+	s.index.mu.RLock()
+	behind := len(s.index.unread) > maxUnread
+	s.index.mu.RUnlock()
+	if behind {
+		s.tending.Lock()
+		err := s.catchUp(ctx)
+		s.tending.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return s.loadUnread(ctx)
+}
+
+// loadUnread reads the traces that are only known to have changed. It returns
+// with every entry read, unless ctx ends.
+func (s *Store) loadUnread(ctx context.Context) error {
 	for {
 		var todo []int64
 		s.index.mu.RLock()
