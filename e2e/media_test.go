@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -186,5 +188,63 @@ func TestMediaInDatasets(t *testing.T) {
 	unknown := strings.Replace(ref, id, strings.Repeat("A", 22), 1)
 	if status, reply := post("/api/public/dataset-items", `{"datasetName":"d","input":["`+unknown+`"]}`); status != http.StatusBadRequest || !strings.Contains(reply, "$[0]") {
 		t.Errorf("an unknown reference: %d %s", status, reply)
+	}
+}
+
+// A content goes with the last trace that it stands in, from the disk too, and
+// may come again.
+func TestDeletedTracesTakeMedia(t *testing.T) {
+	s := harness.Start(t, "")
+	data := []byte("a picture that must go")
+	id, up := announce(t, s, data, "image/png", `"field":"input","traceId":"0af7651916cd43dd8448eb211c80319c"`)
+	if status, _, body := bare(t, "PUT", up, nil, data); status != http.StatusOK {
+		t.Fatalf("upload: %d %s", status, body)
+	}
+	announce(t, s, data, "image/png", `"field":"output","traceId":"second","observationId":"o"`)
+	if _, again := announce(t, s, []byte("kept"), "image/png", `"field":"input","traceId":"third"`); again != "" {
+		if status, _, body := bare(t, "PUT", again, nil, []byte("kept")); status != http.StatusOK {
+			t.Fatalf("upload: %d %s", status, body)
+		}
+	}
+	remove := func(trace string) {
+		t.Helper()
+		if status, _, body := s.Do("DELETE", "/api/public/traces/"+trace, nil, nil); status != http.StatusOK {
+			t.Errorf("delete: %d %s", status, body)
+		}
+	}
+	blobs := func() (n int) {
+		t.Helper()
+		err := filepath.WalkDir(filepath.Join(s.Dir, "blobs"), func(_ string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				n++
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		return n
+	}
+	remove("0af76519-16cd-43dd-8448-eb211c80319c") // the same trace, spelled otherwise
+	status, url, _ := getMedia(t, s, id)
+	if status != http.StatusOK || blobs() != 2 {
+		t.Errorf("while another trace has it: %d, %d files", status, blobs())
+	}
+	remove("second")
+	if status, _, _ := s.Do("GET", "/api/public/media/"+id, nil, nil); status != http.StatusNotFound || blobs() != 1 {
+		t.Errorf("after both are deleted: %d, %d files", status, blobs())
+	}
+	for _, method := range []string{"GET", "PUT"} {
+		target := map[string]string{"GET": url, "PUT": up}[method]
+		if status, _, _ := bare(t, method, target, nil, data); status != http.StatusNotFound {
+			t.Errorf("%s of a URL from before: %d", method, status)
+		}
+	}
+	remove("second") // there is nothing left to delete
+	if _, up = announce(t, s, data, "image/png", traceContext); up == "" {
+		t.Fatal("the content is not asked for again")
+	}
+	if status, _, body := bare(t, "PUT", up, nil, data); status != http.StatusOK || blobs() != 2 {
+		t.Errorf("upload again: %d %s, %d files", status, body, blobs())
 	}
 }

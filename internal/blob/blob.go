@@ -53,6 +53,14 @@ func (d *Dir) Has(h Hash) bool {
 	return err == nil
 }
 
+// Remove removes a content; one that is not there is no error.
+func (d *Dir) Remove(h Hash) error {
+	if err := os.Remove(d.name(h)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return unavailable(err)
+	}
+	return nil
+}
+
 // Put writes a content of that many bytes, in memory that does not grow with
 // it. What has another length or hash is domain.Invalid, and nothing is kept of
 // it; on return without an error the content is on disk.

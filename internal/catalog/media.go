@@ -225,6 +225,74 @@ func putMedia(tx store.Tx, m *Media) error {
 	})
 }
 
+// ForgetMedia takes contents out of traces that are deleted, and returns those
+// that now stand in nothing of the project and that it has no record of any more.
+func (c *Catalog) ForgetMedia(ctx context.Context, project string, traces []string) (gone []Media, err error) {
+	err = c.records.Tx(ctx, project, func(tx store.Tx) error {
+		gone = nil
+		var links, media []string
+		for _, id := range traces {
+			for r, err := range tx.Find(kindMediaLink, "trace", domain.TraceKey(id), "") {
+				var l MediaLink
+				if err == nil {
+					err = decode(r, &l)
+				}
+				if err != nil {
+					return err
+				}
+				links, media = append(links, r.ID), append(media, l.Media)
+			}
+		}
+		for _, id := range links {
+			if err := tx.Delete(kindMediaLink, id); err != nil {
+				return err
+			}
+		}
+		for _, id := range unique(media) {
+			m, err := forgetUnlinked(tx, id)
+			if err != nil {
+				return err
+			}
+			gone = append(gone, m...)
+		}
+		return nil
+	})
+	return gone, err
+}
+
+// forgetUnlinked deletes the record of a content that stands in nothing.
+func forgetUnlinked(tx store.Tx, id string) ([]Media, error) {
+	for _, err := range tx.Entries(kindMediaLink, "media", id, "") {
+		return nil, err
+	}
+	m, err := getMedia(tx, id)
+	if domain.CodeOf(err) == domain.NotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []Media{m}, tx.Delete(kindMedia, id)
+}
+
+// HoldsMedia reports whether any project has the content.
+func (c *Catalog) HoldsMedia(ctx context.Context, id string) (bool, error) {
+	projects, err := c.Projects(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, p := range projects {
+		m, err := c.Media(ctx, p.ID, id)
+		if err == nil && m.UploadedAt.IsSet() {
+			return true, nil
+		}
+		if err != nil && domain.CodeOf(err) != domain.NotFound {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
 // Secret is the instance's own secret of that name, 32 random bytes that are
 // made the first time they are asked for. It never leaves the server.
 func (c *Catalog) Secret(ctx context.Context, name string) (secret []byte, err error) {

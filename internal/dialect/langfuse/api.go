@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -77,6 +78,7 @@ type API struct {
 	maxMedia    int64
 	publicURL   string
 	mediaSecret []byte
+	mediaLock   sync.Mutex // held while a content is removed, or noted to have come
 
 	stopping atomic.Bool // readiness says no
 

@@ -2,6 +2,7 @@ package langfuse
 
 import (
 	"cmp"
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -153,6 +154,56 @@ func (a *API) signature(method, project, id, until string) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
+// receiveMedia notes that a content has come, unless it was removed meanwhile
+// because the last trace that had it was deleted.
+func (a *API) receiveMedia(ctx context.Context, project string, m *catalog.Media, hash blob.Hash) error {
+	a.mediaLock.Lock()
+	defer a.mediaLock.Unlock()
+	if !a.blobs.Has(hash) {
+		return domain.Errorf(domain.Unavailable, "the content was deleted while it was uploaded; upload it again")
+	}
+	return a.catalog.ReceiveMedia(ctx, project, m.ID)
+}
+
+// deleteAll deletes traces with what belongs to them. It may be asked again
+// after a failure.
+func (a *API) deleteAll(ctx context.Context, project string, traces []string) error {
+	if err := a.traces.DeleteTraces(ctx, project, traces); err != nil {
+		return err
+	}
+	gone, err := a.catalog.ForgetMedia(ctx, project, traces)
+	if err != nil {
+		return err
+	}
+	for i := range gone {
+		if err := a.removeMedia(ctx, &gone[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeMedia removes a content that no project has any more.
+func (a *API) removeMedia(ctx context.Context, m *catalog.Media) error {
+	a.mediaLock.Lock()
+	defer a.mediaLock.Unlock()
+	held, err := a.catalog.HoldsMedia(ctx, m.ID)
+	if err != nil || held {
+		return err
+	}
+	hash, err := hashOf(m)
+	if err != nil {
+		return err
+	}
+	return a.blobs.Remove(hash)
+}
+
+func hashOf(m *catalog.Media) (hash blob.Hash, err error) {
+	raw, err := base64.StdEncoding.DecodeString(m.Hash)
+	copy(hash[:], raw)
+	return hash, err
+}
+
 // allowedContent is the content that a signed URL allows that method on.
 func (a *API) allowedContent(r *http.Request, method string) (project string, m catalog.Media, hash blob.Hash, err error) {
 	q := r.URL.Query()
@@ -167,8 +218,7 @@ func (a *API) allowedContent(r *http.Request, method string) (project string, m 
 	if m, err = a.catalog.Media(r.Context(), project, id); err != nil {
 		return project, m, hash, err
 	}
-	raw, err := base64.StdEncoding.DecodeString(m.Hash)
-	copy(hash[:], raw)
+	hash, err = hashOf(&m)
 	return project, m, hash, err
 }
 
@@ -183,7 +233,7 @@ func (a *API) putContent(w http.ResponseWriter, r *http.Request) {
 		err = a.blobs.Put(r.Context(), r.Body, m.ContentLength, hash)
 	}
 	if err == nil {
-		err = a.catalog.ReceiveMedia(r.Context(), project, m.ID)
+		err = a.receiveMedia(r.Context(), project, &m, hash)
 	}
 	if err != nil {
 		a.writeError(w, r, err)

@@ -185,7 +185,7 @@ type message struct {
 }
 
 func (a *API) deleteTrace(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
-	if err := a.traces.DeleteTraces(r.Context(), p.Project, []string{r.PathValue("traceId")}); err != nil {
+	if err := a.deleteAll(r.Context(), p.Project, []string{r.PathValue("traceId")}); err != nil {
 		return err
 	}
 	httpio.WriteJSON(w, http.StatusOK, message{"Trace deleted successfully"})
@@ -204,7 +204,7 @@ func (a *API) deleteTraces(w http.ResponseWriter, r *http.Request, p auth.Princi
 	if err != nil {
 		return err
 	}
-	if err := a.traces.DeleteTraces(r.Context(), p.Project, ids); err != nil {
+	if err := a.deleteAll(r.Context(), p.Project, ids); err != nil {
 		return err
 	}
 	httpio.WriteJSON(w, http.StatusOK, message{"Traces deleted successfully"})
