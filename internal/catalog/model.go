@@ -61,7 +61,20 @@ func (c *Catalog) Model(project, id string) (*pricing.Definition, error) {
 // that the project has already is domain.Invalid. What was stored before keeps
 // its price.
 func (c *Catalog) CreateModel(ctx context.Context, project string, d pricing.Definition) (*pricing.Definition, error) {
-	d.ID, d.BuiltIn = NewID("model_"), false
+	d.ID = NewID("model_")
+	return c.SetModel(ctx, project, d)
+}
+
+// SetModel adds a definition to a project's own, or puts it in place of the one
+// that has its id, as CreateModel does. The id of a built-in one is refused.
+func (c *Catalog) SetModel(ctx context.Context, project string, d pricing.Definition) (*pricing.Definition, error) {
+	if err := checkID("id", d.ID); err != nil {
+		return nil, err
+	}
+	if known, found := c.prices.Definition(project, d.ID); found && known.BuiltIn {
+		return nil, domain.Errorf(domain.Invalid, "Built-in models can't be changed: override them with a model of the same name")
+	}
+	d.BuiltIn = false
 	for i := range d.Tiers {
 		if d.Tiers[i].Default && d.Tiers[i].ID == "" {
 			d.Tiers[i].ID = pricing.DefaultTierID(d.ID)
@@ -75,8 +88,13 @@ func (c *Catalog) CreateModel(ctx context.Context, project string, d pricing.Def
 		return nil, err
 	}
 	err := c.changePrices(ctx, project, func(defs []pricing.Definition) ([]pricing.Definition, error) {
-		if slices.ContainsFunc(defs, func(o pricing.Definition) bool { return o.ModelName == d.ModelName }) {
+		if slices.ContainsFunc(defs, func(o pricing.Definition) bool { return o.ModelName == d.ModelName && o.ID != d.ID }) {
 			return nil, domain.Errorf(domain.Invalid, "Model name '%s' already exists in project", d.ModelName)
+		}
+		if i := slices.IndexFunc(defs, func(o pricing.Definition) bool { return o.ID == d.ID }); i >= 0 {
+			d.CreatedAt = defs[i].CreatedAt
+			defs[i] = d
+			return defs, nil
 		}
 		return append(defs, d), nil
 	})

@@ -177,6 +177,21 @@ type tierRequest struct {
 
 // postModel serves POST /models.
 func (a *API) postModel(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
+	return a.writeModel(w, r, func(d pricing.Definition) (*pricing.Definition, error) {
+		return a.catalog.CreateModel(r.Context(), p.Project, d)
+	})
+}
+
+// putModel serves PUT /models/{modelId}: it creates a definition of that id or
+// replaces it.
+func (a *API) putModel(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
+	return a.writeModel(w, r, func(d pricing.Definition) (*pricing.Definition, error) {
+		d.ID = r.PathValue("modelId")
+		return a.catalog.SetModel(r.Context(), p.Project, d)
+	})
+}
+
+func (a *API) writeModel(w http.ResponseWriter, r *http.Request, write func(pricing.Definition) (*pricing.Definition, error)) error {
 	var in modelRequest
 	if err := a.readObject(r, &in); err != nil {
 		return err
@@ -185,7 +200,7 @@ func (a *API) postModel(w http.ResponseWriter, r *http.Request, p auth.Principal
 	if err != nil {
 		return err
 	}
-	made, err := a.catalog.CreateModel(r.Context(), p.Project, d)
+	made, err := write(d)
 	if err != nil {
 		return err
 	}

@@ -39,8 +39,10 @@ func (a *API) readRoutes(mux *http.ServeMux) {
 	a.mediaRoutes(mux)
 	a.handle(mux, prefix+"/experiments", map[string]handler{"GET": a.listExperiments})
 	a.handle(mux, prefix+"/experiment-items", map[string]handler{"GET": a.listExperimentItems})
-	a.handle(mux, prefix+"/models", map[string]handler{"GET": a.listModels, "POST": a.postModel})
-	a.handle(mux, prefix+"/models/{modelId}", map[string]handler{"GET": a.getModel, "DELETE": a.deleteModel})
+	a.handle(mux, prefix+"/models", map[string]handler{"GET": a.listModels})
+	a.handleAs(mux, prefix+"/models", toWriteTraces, map[string]handler{"POST": a.postModel})
+	a.handle(mux, prefix+"/models/{modelId}", map[string]handler{"GET": a.getModel})
+	a.handleAs(mux, prefix+"/models/{modelId}", toWriteTraces, map[string]handler{"PUT": a.putModel, "DELETE": a.deleteModel})
 	a.healthRoutes(mux)
 	mux.HandleFunc(prefix+"/", func(w http.ResponseWriter, _ *http.Request) {
 		httpio.WriteJSON(w, http.StatusNotFound, errorBody{"Path not found", "LangfuseNotFoundError"})

@@ -71,7 +71,7 @@ func (a *API) compile(ctx context.Context, project string, c *condition) (query.
 // onSide reports whether the field is one that stands in the metadata.
 func (c *condition) onSide() bool {
 	kind, known := sideFields[c.field]
-	return known && kind != scoresField || c.field == "provider"
+	return known && kind != scoresField || c.field == providerKey
 }
 
 // operators is every operator, for the error about another one.

@@ -26,6 +26,10 @@ import (
 // object, so that filters reach into them.
 const sideKey = "parea"
 
+// providerKey is the provider of a call beside the fields of its log: filters do
+// not look into a configuration, which is a text.
+const providerKey = "provider"
+
 // misspelt is how the TypeScript SDK spells some fields.
 var misspelt = map[string]string{"evalFuncNames": "evaluation_metric_names", "applyEvalFrac": "apply_eval_frac"}
 
@@ -291,8 +295,8 @@ func (l *log) metadata() json.RawMessage {
 		}
 		side[k] = v
 	}
-	if l.config.has("provider") { // the configuration is a text, which no filter looks into
-		side["provider"] = encoded(l.config.text("provider"))
+	if l.config.has("provider") {
+		side[providerKey] = encoded(l.config.text("provider"))
 	}
 	raw, err := json.Marshal(side)
 	if err != nil || len(side) == 0 && len(all) == 0 {

@@ -194,6 +194,7 @@ func logFields(t *store.Trace, o *domain.Observation, c *domain.Content, names p
 	_ = json.Unmarshal(c[domain.Metadata].Data, &metadata) // where it is none there is nothing in it
 	_ = json.Unmarshal(metadata[sideKey], &side)
 	delete(metadata, sideKey)
+	delete(side, providerKey) // it stands in the configuration
 	out := fields{"project_uuid": names.id, "project_name": names.name, "start_timestamp": wireTime(o.Start), "cache_hit": false}
 	set := func(key string, v any, ok bool) {
 		if ok {
