@@ -9,9 +9,15 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/clewhq/clew/e2e/harness"
 )
+
+// floodPause is how long a flooding client waits when it was refused: far less
+// than it is told to, but so that others have their turn, however slow the
+// machine is.
+const floodPause = 20 * time.Millisecond
 
 // flood keeps a small queue full until the context ends and counts how often
 // the server refused.
@@ -29,6 +35,7 @@ func flood(ctx context.Context, s *harness.Server, worker int, refused *atomic.I
 			return err
 		case status == http.StatusServiceUnavailable:
 			refused.Add(1)
+			time.Sleep(floodPause)
 		case status != http.StatusOK:
 			return fmt.Errorf("a flooded server answers %d", status)
 		}
