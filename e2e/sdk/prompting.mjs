@@ -66,4 +66,29 @@ export async function runWithClient(c, lf) {
   await lf.prompt.create({ name, prompt: 'x' });
   await lf.prompt.delete(name);
   await c.call('after a deletion', async () => (await lf.api.prompts.list({ name })).data, []);
+
+  // Each call of the generated client.
+  const other = `generated/${randomUUID().slice(0, 8)}`;
+  await lf.api.prompts.create({ type: 'text', name: other, prompt: 'Hello {{who}}', labels: ['production'], tags: ['g'], commitMessage: 'first' });
+  await c.call('created', async () => (await lf.api.prompts.create({ type: 'text', name: other, prompt: 'Hi {{who}}' })).version, 2);
+  await c.call('by version', async () => (await lf.api.prompts.get(other, { version: 1 })).commitMessage, 'first');
+  await c.call('the label moved', async () => (await lf.api.promptVersion.update(other, 2, { newLabels: ['production'] })).version, 2);
+  await c.call('by label', async () => (await lf.api.prompts.get(other, { label: 'production' })).prompt, 'Hi {{who}}');
+  await c.call(
+    'listed',
+    async () => (await lf.api.prompts.list({ name: other, tag: 'g', page: 1, limit: 5 })).data.map((p) => [p.name, p.versions]),
+    [[other, [1, 2]]],
+  );
+  if (lf.api.prompts.delete) {
+    await lf.api.prompts.delete(other, { version: 1 });
+    await c.call('one version deleted', async () => (await lf.api.prompts.list({ name: other })).data.map((p) => p.versions), [[2]]);
+  }
+  const connection = { provider: `house-${randomUUID().slice(0, 8)}`, adapter: 'openai', secretKey: 'sk-0123456789', baseURL: 'https://models.example.com/v1' };
+  const shown = ({ provider, displaySecretKey, baseURL, withDefaultModels }) => [provider, displaySecretKey, baseURL, withDefaultModels];
+  await c.call('a connection', async () => shown(await lf.api.llmConnections.upsert(connection)), [connection.provider, '...6789', connection.baseURL, true]);
+  await c.call(
+    'among the connections',
+    async () => (await lf.api.llmConnections.list({ limit: 100 })).data.filter((x) => x.provider === connection.provider).map(shown),
+    [[connection.provider, '...6789', connection.baseURL, true]],
+  );
 }

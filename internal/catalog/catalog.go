@@ -105,7 +105,7 @@ type (
 
 // The limits of names and ids.
 const (
-	maxName = 200
+	maxName = 255 // as Langfuse's clients describe it
 	maxID   = 200
 )
 

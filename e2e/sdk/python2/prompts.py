@@ -1,10 +1,13 @@
 """Python 2: prompts by version and label, cached, composed, with a fallback."""
 
 from langfuse import Langfuse
+from langfuse.api.resources.prompts import types
 
 import check
 import prompting
 
 c = check.Check()
-prompting.run(c, Langfuse(), placeholders=False)
+lf = Langfuse()
+prompting.run(c, lf, placeholders=False)
+prompting.generated(c, lf.client, types)
 c.done()

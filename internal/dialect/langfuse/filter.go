@@ -162,7 +162,7 @@ var filterTypes = map[query.Kind][]string{
 	query.IDKind: {"string", "stringOptions"}, query.TextKind: {"string", "stringOptions"}, query.EnumKind: {"string", "stringOptions"},
 	query.BodyKind: {"string"}, query.ListKind: {"arrayOptions", "stringOptions"}, query.BoolKind: {"boolean"},
 	query.IntKind: {"number"}, query.FloatKind: {"number"}, query.MoneyKind: {"number"}, query.DurationKind: {"number"},
-	query.TimeKind: {"datetime"}, query.MapKind: {"stringObject", "numberObject"},
+	query.TimeKind: {"datetime"}, query.MapKind: {"stringObject", "numberObject", "categoryOptions"},
 	query.ScoresKind: {"numberObject", "categoryOptions", "booleanObject"},
 }
 
@@ -304,6 +304,12 @@ func (e *filterElement) text(col query.Column, ref query.Ref) (query.Filter, *do
 	has := query.Has{Ref: ref}
 	cmp := func(op query.Op, fold bool) query.Filter {
 		return query.Cmp{Ref: ref, Op: op, Values: []query.Value{query.Str(s)}, Fold: fold}
+	}
+	switch {
+	case e.Operator == "is set" && e.Type == "stringObject", e.Operator == "is not empty" && e.Type == "string":
+		return has, nil
+	case e.Operator == "is not set" && e.Type == "stringObject":
+		return query.Not{Filter: has}, nil
 	}
 	if col.Kind == query.EnumKind && e.Operator != "=" {
 		return nil, invalid("operator", "column "+e.Column+" has only = and the options")

@@ -279,39 +279,6 @@ func (s *promptSummary) add(p *catalog.Prompt) {
 	}
 }
 
-// promptFilter is which versions the list of prompts is made of.
-type promptFilter struct {
-	name, label, tag string
-	version          int         // 0: any
-	from, to         domain.Time // of the last update: from included, to not; not set: any
-}
-
-func parsePromptFilter(v url.Values) (f promptFilter, err error) {
-	f = promptFilter{name: v.Get("name"), label: v.Get("label"), tag: v.Get("tag")}
-	if text := v.Get("version"); text != "" {
-		if f.version, err = parseVersion(text); err != nil {
-			return f, err
-		}
-	}
-	for name, to := range map[string]*domain.Time{"fromUpdatedAt": &f.from, "toUpdatedAt": &f.to} {
-		if text := v.Get(name); text != "" {
-			if *to, err = parseQueryTime(text); err != nil {
-				return f, invalid(name, "expected a time like 2026-01-02T03:04:05.678Z")
-			}
-		}
-	}
-	return f, nil
-}
-
-func (f *promptFilter) takes(p *catalog.Prompt) bool {
-	at := p.UpdatedAt.Nanos()
-	return (f.name == "" || p.Name == f.name) &&
-		(f.version == 0 || p.Version == f.version) &&
-		(f.label == "" || slices.Contains(p.Labels, f.label)) &&
-		(f.tag == "" || slices.Contains(p.Tags, f.tag)) &&
-		(!f.from.IsSet() || at >= f.from.Nanos()) && (!f.to.IsSet() || at < f.to.Nanos())
-}
-
 // defaultPromptLimit is how many prompts a page has if nothing is said.
 const defaultPromptLimit = 10
 
@@ -326,13 +293,13 @@ func (a *API) listPrompts(w http.ResponseWriter, r *http.Request, p auth.Princip
 	if q.Get("limit") == "" {
 		page.limit = defaultPromptLimit
 	}
-	f, err := parsePromptFilter(q)
+	takes, err := parsePromptFilter(q)
 	if err != nil {
 		return err
 	}
 	byName := map[string]*promptSummary{}
 	err = a.catalog.Prompts(r.Context(), p.Project, func(v catalog.Prompt) bool {
-		if f.takes(&v) {
+		if takes(&v) {
 			if byName[v.Name] == nil {
 				byName[v.Name] = &promptSummary{Name: v.Name, Labels: []string{}}
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,8 +15,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clewhq/clew/internal/auth"
+	"github.com/clewhq/clew/internal/catalog"
 	"github.com/clewhq/clew/internal/domain"
+	"github.com/clewhq/clew/internal/pricing"
 	"github.com/clewhq/clew/internal/store"
+	"github.com/clewhq/clew/internal/store/local"
 )
 
 // readStore answers reads from values made by hand.
@@ -374,7 +378,14 @@ func TestDeleteTraces(t *testing.T) {
 		{"DELETE", "/api/public/traces", `{"traceIds":["a"],"all":true}`, 400, `"path":["all"]`, nil},
 	} {
 		st := &readStore{}
-		status, body := ask(t, readServer(st, demo), tc.method, tc.target, tc.body)
+		records, err := local.OpenCatalog(filepath.Join(t.TempDir(), "catalog.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer records.Close()
+		mux := http.NewServeMux()
+		New(Options{Traces: st, Auth: asProject(demo), Catalog: catalog.New(records, catalog.Options{Prices: pricing.NewBook()})}).Routes(mux)
+		status, body := ask(t, mux, tc.method, tc.target, tc.body)
 		if status != tc.status || !strings.Contains(body, tc.want) || !slices.Equal(st.deleted, tc.deleted) {
 			t.Errorf("%s %s %.60s: %d %s, deleted %q; want %d, %s, %q", tc.method, tc.target, tc.body, status, body, st.deleted, tc.status, tc.want, tc.deleted)
 		}
