@@ -2,7 +2,6 @@
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS   = -s -w -X main.version=$(VERSION)
-FUZZTIME ?= 10s
 
 export CGO_ENABLED ?= 0
 
@@ -23,13 +22,17 @@ unit:
 race:
 	CGO_ENABLED=1 go test -race -short ./internal/store/... ./internal/ingest ./internal/auth ./internal/catalog ./internal/server
 
-FUZZ = internal/store/local/body:FuzzFrame internal/httpio:FuzzReadBody internal/pricing:FuzzUsageFromJSON internal/dialect/otlp:FuzzExport internal/dialect/langfuse:FuzzWrite internal/query:FuzzParse internal/dialect/parea:FuzzLog
+# Package, target, and how many inputs are tried: some seconds of each.
+FUZZ = internal/store/local/body:FuzzFrame:12000x internal/httpio:FuzzReadBody:60000x internal/pricing:FuzzUsageFromJSON:200000x \
+	internal/dialect/otlp:FuzzExport:25000x internal/dialect/langfuse:FuzzWrite:6000x internal/query:FuzzParse:100000x internal/dialect/parea:FuzzLog:18000x
 
-# Inputs that are merely new are not made smaller: that takes most of the time,
-# and go test fails where the time is over in the middle of it.
+# FUZZTIME=10m fuzzes each for as long. By itself a number of inputs is tried, for
+# go test may fail where its time is over; and inputs that are merely new are
+# not made smaller, which takes most of the time.
 fuzz:
 	@for t in $(FUZZ); do \
-		go test ./$${t%:*} -run '^$$' -fuzz "^$${t#*:}$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x || exit 1; done
+		IFS=:; set -- $$t; unset IFS; \
+		go test ./$$1 -run '^$$' -fuzz "^$$2\$$" -fuzztime $(or $(FUZZTIME),$$3) -fuzzminimizetime 1x || exit 1; done
 
 # The built program with the real SDKs; what they need is installed below .cache/test.
 e2e: build

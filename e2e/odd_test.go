@@ -18,11 +18,11 @@ func TestOddBodies(t *testing.T) {
 		"POST /api/public/v2/datasets", "POST /api/public/datasets", "POST /api/public/dataset-items", "POST /api/public/dataset-run-items",
 		"POST /api/public/comments", "POST /api/public/annotation-queues", "POST /api/public/annotation-queues/x/items", "PATCH /api/public/annotation-queues/x/items/x",
 		"POST /api/public/annotation-queues/x/assignments", "DELETE /api/public/annotation-queues/x/assignments", "POST /api/public/media", "PATCH /api/public/media/x",
-		"PUT /api/public/media/x/content",
+		"PUT /api/public/media/x/content", "PUT /api/public/llm-connections", "POST /api/public/models", "PUT /api/public/models/x",
 		"POST /api/parea/v1/project", "POST /api/parea/v1/trace_log", "PUT /api/parea/v1/trace_log", "POST /api/parea/v1/trace_log/langchain", "POST /api/parea/v1/get_trace_logs",
 		"POST /api/parea/v1/feedback", "POST /api/parea/v1/experiment", "POST /api/parea/v1/experiments", "POST /api/parea/v1/experiment/x/finished",
 		"POST /api/parea/v1/experiment/x/trace_logs", "POST /api/parea/v1/collection", "POST /api/parea/v1/testcases", "POST /api/parea/v1/update_test_case/1/2",
-		"POST /api/parea/v1/deployed-prompt",
+		"POST /api/parea/v1/deployed-prompt", "POST /api/parea/v1/completion", "POST /api/parea/v1/completion/stream",
 	}
 	names := []string{
 		"name", "prompt", "type", "labels", "tags", "config", "newLabels", "dataType", "categories", "minValue", "datasetName", "id", "input", "metadata", "status",
@@ -30,6 +30,7 @@ func TestOddBodies(t *testing.T) {
 		"contentType", "contentLength", "sha256Hash", "field", "uploadedAt", "uploadHttpStatus",
 		"trace_id", "field_name_to_value_map", "scores", "inputs", "configuration", "start_timestamp", "experiment_uuid", "child_runs", "project_name", "page",
 		"filter_field", "filter_operator", "filter_value", "run_name", "metadata_filter", "experiment_uuids", "test_cases", "deployment_id", "llm_inputs", "score",
+		"provider", "adapter", "secretKey", "baseURL", "customModels", "extraHeaders", "llm_configuration", "modelName", "matchPattern", "inputPrice", "pricingTiers",
 	}
 	values := []string{`null`, `0`, `-1.5`, `1e400`, `""`, `"x"`, `"\u0000\ud800"`, `[]`, `[null]`, `[[1]]`, `{}`, `{"a":null}`, `true`, `"` + strings.Repeat("y", 3000) + `"`}
 	bodies := []string{``, `null`, `[]`, `"x"`, `{`, `{"a":1`, strings.Repeat(`[`, 5000), `{"a":` + strings.Repeat(`{"a":`, 9000) + `1` + strings.Repeat(`}`, 9000) + `}`, "\xff\xfe{}"}

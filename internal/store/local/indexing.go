@@ -286,6 +286,7 @@ func (s *Store) putSegment(ctx context.Context, old *segment, chosen []*freshEnt
 	w := newSegmentWriter()
 	x := s.newLookup(ctx, 0)
 	for _, e := range chosen {
+		giveWay()
 		n, err := x.withPairs(e.n)
 		if err != nil {
 			return err

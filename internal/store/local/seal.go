@@ -204,6 +204,7 @@ func (j *sealing) add(ctx context.Context, t *sealedTrace) error {
 		if refs == nil {
 			continue
 		}
+		giveWay()
 		items, err := src.decode(refs, nil)
 		if err != nil {
 			return err
@@ -287,10 +288,12 @@ func (j *sealing) closeBlock() error {
 // sealBlock writes records as a block, with the filter that a search asks first.
 // The caller holds tending.
 func (s *Store) sealBlock(day int32, records []byte) (body.Place, error) {
+	giveWay()
 	filter, err := s.terms.section(records)
 	if err != nil {
 		return body.Place{}, err
 	}
+	giveWay()
 	return s.bodies.Seal(day, []body.Section{{Kind: body.Search, Data: filter}, {Kind: body.Bodies, Data: records}})
 }
 

@@ -223,6 +223,7 @@ func (w *segmentWriter) view(v query.View, row int, r query.Row) {
 func (w *segmentWriter) encoded() map[string][]byte {
 	out := make(map[string][]byte, len(w.columns))
 	for name, c := range w.columns {
+		giveWay()
 		rows := w.seg.observations
 		if name[0] == 't' {
 			rows = w.seg.traces

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/clewhq/clew/internal/store/local/body"
@@ -46,6 +47,11 @@ func (s *Store) maintain(ctx context.Context) {
 // hot log is sealed however fresh it is, what was deleted is erased, and space
 // is given back.
 func (s *Store) Maintain(ctx context.Context) error { return public(s.tend(ctx, 0, true)) }
+
+// giveWay lets whoever waits for a processor have it first: what is tidied up in
+// the background can wait, requests should not, and Go's scheduler would let a
+// busy goroutine go on for ten milliseconds.
+func giveWay() { runtime.Gosched() }
 
 func (s *Store) tend(ctx context.Context, quiet time.Duration, all bool) error {
 	s.tending.Lock()
