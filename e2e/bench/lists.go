@@ -228,7 +228,9 @@ func (b *bench) lists(ctx context.Context) (err error) {
 	}
 	b.table.row(fmt.Sprintf("varied spans/s, %d of them, one connection", b.lots), float64(b.lots)/took.Seconds(), "", 0, false)
 	s.settle()
-	time.Sleep(5 * time.Second)
+	if err := s.quiet(); err != nil {
+		return err
+	}
 	if err := b.timeLists(ctx, s, v.now, 20, 0, ""); err != nil {
 		return err
 	}

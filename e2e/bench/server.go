@@ -179,6 +179,23 @@ func (s *server) settle() {
 	}
 }
 
+// quiet waits until the server has nothing left to do for itself, at most a
+// minute: what it tidies up is no part of what is timed next.
+func (s *server) quiet() error {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+		before, err := s.cpu()
+		if err != nil {
+			return err
+		}
+		time.Sleep(3 * time.Second)
+		after, err := s.cpu()
+		if err != nil || after-before < 100*time.Millisecond {
+			return err
+		}
+	}
+	return nil
+}
+
 // get reads an answer whole and returns its length.
 func (s *server) get(ctx context.Context, path string, into io.Writer) (int64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, nil)

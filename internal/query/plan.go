@@ -2,7 +2,6 @@ package query
 
 import (
 	"math"
-	"slices"
 	"strings"
 )
 
@@ -11,12 +10,12 @@ import (
 // alone, else Program.
 type Conjunct struct {
 	Col     Col
-	Text    func(s string) bool      // of a present text
-	Int     func(v int64) bool       // of a present integer of the stored unit
-	Lo, Hi  int64                    // what Int is true for lies within, both included
-	Words   *Words                   // where it is a search for words in bodies
-	List    func(list []string) bool // of the texts of a list column
-	Pair    *Pair                    // where it asks whether metadata has one of some pairs
+	Text    func(s string) bool // of a present text
+	Int     func(v int64) bool  // of a present integer of the stored unit
+	Lo, Hi  int64               // what Int is true for lies within, both included
+	Words   *Words              // where it is a search for words in bodies
+	Element func(string) bool   // of a list column: a list matches if a text of it does
+	Pair    *Pair               // where it asks whether metadata has one of some pairs
 	Program *Program
 	Needs   Needs
 	Filter  Filter // what it was made of
@@ -64,7 +63,7 @@ func Plan(v View, f Filter, b Bind) ([]Conjunct, error) {
 		case *textNode:
 			c.Col, c.Text, cost = n.col, n.match, 0
 		case *listNode:
-			c.Col, c.List = n.col, func(list []string) bool { return slices.ContainsFunc(list, n.match) }
+			c.Col, c.Element = n.col, n.match
 		case *intNode:
 			if !n.keyed {
 				c.Col, c.Int, cost = n.ref.Column, n.want.match, 0

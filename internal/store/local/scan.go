@@ -111,8 +111,8 @@ func (q *scan) byTrace(o *openSegment, traces []int32) []int32 {
 		case of == 0:
 		case c.Text != nil:
 			traces = keepTexts(o.col(query.Traces, of), c.Text, traces)
-		case c.List != nil:
-			traces = keepLists(o.col(query.Traces, of), c.List, traces)
+		case c.Element != nil:
+			traces = keepLists(o.col(query.Traces, of), c.Element, traces)
 		}
 	}
 	return traces
@@ -144,24 +144,30 @@ func keepTexts(col *column, test func(string) bool, rows []int32) []int32 {
 	})
 }
 
-// keepLists is the rows whose list passes, each list tested once.
-func keepLists(col *column, test func([]string) bool, rows []int32) []int32 {
+// keepLists is the rows whose list has an element that passes; each text that
+// lists are made of is tested once.
+func keepLists(col *column, test func(string) bool, rows []int32) []int32 {
 	if col == nil {
 		return nil
 	}
-	pass := make([]int8, col.words) // 0: not yet tested
+	col.takeApart()
+	elements, any := make([]bool, len(col.elements)), false
+	for i, text := range col.elements {
+		elements[i] = test(text)
+		any = any || elements[i]
+	}
+	if !any {
+		return nil
+	}
+	pass := make([]bool, col.words)
+	for code, members := range col.members {
+		for _, place := range members {
+			pass[code] = pass[code] || elements[place]
+		}
+	}
 	return keep(rows, func(i int) bool {
 		code := col.code(i)
-		if code < 0 {
-			return false
-		}
-		if pass[code] == 0 {
-			pass[code] = -1
-			if test(col.list(i)) {
-				pass[code] = 1
-			}
-		}
-		return pass[code] > 0
+		return code >= 0 && pass[code]
 	})
 }
 
@@ -205,9 +211,9 @@ func (q *scan) apply(o *openSegment, c *query.Conjunct, s *selection) {
 		if may := q.words[c.Words]; c.Words != nil && may != nil {
 			q.applyWords(o, c.Words, may, s)
 		}
-	case c.List != nil && !derived && (q.view == query.Traces || ofTheTrace[c.Col] == 0):
-		s.rows = keepLists(o.col(q.view, c.Col), c.List, s.rows)
-	case (c.Text != nil || c.List != nil) && ofTheTrace[c.Col] != 0 && q.view == query.Observations: // done by byTrace
+	case c.Element != nil && !derived && (q.view == query.Traces || ofTheTrace[c.Col] == 0):
+		s.rows = keepLists(o.col(q.view, c.Col), c.Element, s.rows)
+	case (c.Text != nil || c.Element != nil) && ofTheTrace[c.Col] != 0 && q.view == query.Observations: // done by byTrace
 	case c.Text != nil && !derived:
 		s.rows = keepTexts(o.col(q.view, c.Col), c.Text, s.rows)
 	case c.Int != nil && !derived && c.Col != query.ColScoreCount:

@@ -36,8 +36,11 @@ type column struct {
 	hex   bool
 	plain bool // row i has text i: there are no numbers
 
-	once  sync.Once
-	lists [][]string // of a column of lists: each of the dictionary, see list
+	// Of a column of lists, made when it is first asked for: the texts that they
+	// are made of, and for each list of the dictionary the places of its own.
+	once     sync.Once
+	elements []string
+	members  [][]int32
 }
 
 // intsWriter gathers the integers of a column.
@@ -284,19 +287,36 @@ func (c *column) string(i int) (string, bool) {
 	return c.word(code), true
 }
 
+// takeApart finds out what the lists of a column are made of.
+func (c *column) takeApart() {
+	c.once.Do(func() {
+		at := map[string]int32{}
+		c.members = make([][]int32, c.words)
+		for i := range c.members {
+			for rd := (reader{b: []byte(c.word(i))}); len(rd.b) > 0; {
+				text := rd.text()
+				place, found := at[text]
+				if !found {
+					place = int32(len(c.elements))
+					at[text] = place
+					c.elements = append(c.elements, text)
+				}
+				c.members[i] = append(c.members[i], place)
+			}
+		}
+	})
+}
+
 // list is the texts of row i of a column of lists.
 func (c *column) list(i int) []string {
 	code := c.code(i)
 	if code < 0 {
 		return nil
 	}
-	c.once.Do(func() {
-		c.lists = make([][]string, c.words)
-		for i := range c.lists {
-			for rd := (reader{b: []byte(c.word(i))}); len(rd.b) > 0; {
-				c.lists[i] = append(c.lists[i], rd.text())
-			}
-		}
-	})
-	return c.lists[code]
+	c.takeApart()
+	out := make([]string, len(c.members[code]))
+	for k, place := range c.members[code] {
+		out[k] = c.elements[place]
+	}
+	return out
 }
