@@ -281,7 +281,8 @@ func (s *Store) keepPairs(n *narrow, old map[int64][]uint64) {
 }
 
 // putSegment writes the chosen traces as a segment, in place of another one,
-// which then reaches to the last of them, or behind the last. What changed since it was chosen becomes stale at once.
+// which then reaches to the last of them, or behind the last. What changed since
+// it was chosen becomes stale at once.
 func (s *Store) putSegment(ctx context.Context, old *segment, chosen []*freshEntry) error {
 	w := newSegmentWriter()
 	x := s.newLookup(ctx, 0)
