@@ -76,6 +76,8 @@ type Writer struct {
 	bytes   int64 // of the bodies in waiting
 	patches int   // in waiting
 	closed  bool
+
+	expected int // how many requests may soon be waiting: those just answered, and who waited then
 }
 
 // request is one Write on its way through the queue.
@@ -222,6 +224,9 @@ func (w *Writer) run() {
 			return
 		}
 		w.commit(group)
+		w.mu.Lock()
+		w.expected = len(group) + len(w.waiting)
+		w.mu.Unlock()
 	}
 }
 
@@ -233,9 +238,7 @@ func (w *Writer) next() []*request {
 		w.mu.Unlock()
 		switch {
 		case some:
-			if w.limits.Pause > 0 {
-				w.fill()
-			}
+			w.fill()
 			return w.take()
 		case final:
 			return nil
@@ -244,16 +247,34 @@ func (w *Writer) next() []*request {
 	}
 }
 
-// fill waits for the group to fill up, at most the pause of the engine.
+// Those who were just answered most often come again at once. Where they write
+// little, a group waits a moment for them, so that one sync serves all of them
+// and not every half of them another.
+const (
+	returnWithin = 300 * time.Microsecond
+	returnBytes  = 256 << 10 // what waits is written sooner than more of it comes
+)
+
+// fill waits for the group to fill up: as long as the engine wants it, or until
+// those who were just answered have come again.
 func (w *Writer) fill() {
-	pause := time.NewTimer(w.limits.Pause)
-	defer pause.Stop()
+	within := w.limits.Pause
+	returning := within == 0
+	if returning {
+		within = returnWithin
+	}
+	var pause *time.Timer
 	for {
 		w.mu.Lock()
-		full := w.closed || w.patches >= w.limits.Patches || w.bytes >= int64(w.limits.Bytes)
+		full := w.closed || w.patches >= w.limits.Patches || w.bytes >= int64(w.limits.Bytes) ||
+			returning && (len(w.waiting) >= w.expected || w.bytes >= returnBytes)
 		w.mu.Unlock()
 		if full {
 			return
+		}
+		if pause == nil {
+			pause = time.NewTimer(within)
+			defer pause.Stop()
 		}
 		select {
 		case <-w.wake:

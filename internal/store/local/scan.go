@@ -160,8 +160,8 @@ func keepLists(col *column, test func(string) bool, rows []int32) []int32 {
 		return nil
 	}
 	pass := make([]bool, col.words)
-	for code, members := range col.members {
-		for _, place := range members {
+	for code := range pass {
+		for _, place := range col.membersOf(code) {
 			pass[code] = pass[code] || elements[place]
 		}
 	}

@@ -37,10 +37,12 @@ type column struct {
 	plain bool // row i has text i: there are no numbers
 
 	// Of a column of lists, made when it is first asked for: the texts that they
-	// are made of, and for each list of the dictionary the places of its own.
+	// are made of, and the places of those that make up each list of the
+	// dictionary, one list behind the other.
 	once     sync.Once
 	elements []string
-	members  [][]int32
+	members  []int32
+	listEnds []int32
 }
 
 // intsWriter gathers the integers of a column.
@@ -291,8 +293,8 @@ func (c *column) string(i int) (string, bool) {
 func (c *column) takeApart() {
 	c.once.Do(func() {
 		at := map[string]int32{}
-		c.members = make([][]int32, c.words)
-		for i := range c.members {
+		c.listEnds = make([]int32, c.words)
+		for i := range c.listEnds {
 			for rd := (reader{b: []byte(c.word(i))}); len(rd.b) > 0; {
 				text := rd.text()
 				place, found := at[text]
@@ -301,10 +303,21 @@ func (c *column) takeApart() {
 					at[text] = place
 					c.elements = append(c.elements, text)
 				}
-				c.members[i] = append(c.members[i], place)
+				c.members = append(c.members, place)
 			}
+			c.listEnds[i] = int32(len(c.members))
 		}
 	})
+}
+
+// membersOf is the places of the texts of a list of the dictionary, once the
+// column is taken apart.
+func (c *column) membersOf(code int) []int32 {
+	from := int32(0)
+	if code > 0 {
+		from = c.listEnds[code-1]
+	}
+	return c.members[from:c.listEnds[code]]
 }
 
 // list is the texts of row i of a column of lists.
@@ -314,8 +327,9 @@ func (c *column) list(i int) []string {
 		return nil
 	}
 	c.takeApart()
-	out := make([]string, len(c.members[code]))
-	for k, place := range c.members[code] {
+	members := c.membersOf(code)
+	out := make([]string, len(members))
+	for k, place := range members {
 		out[k] = c.elements[place]
 	}
 	return out
