@@ -138,10 +138,34 @@ func keepTexts(col *column, test func(string) bool, rows []int32) []int32 {
 	if !any {
 		return nil
 	}
-	return keep(rows, func(i int) bool {
-		code := col.code(i)
-		return code >= 0 && pass[code]
-	})
+	return keepCodes(col, pass, rows)
+}
+
+// keepCodes is the rows whose place in the dictionary passes. Most of what a
+// question costs is spent here, so the usual widths are read without detours.
+func keepCodes(col *column, pass []bool, rows []int32) []int32 {
+	if col.plain || col.base != 0 || col.width != 1 && col.width != 2 {
+		return keep(rows, func(i int) bool {
+			code := col.code(i)
+			return code >= 0 && pass[code]
+		})
+	}
+	byNumber := append(make([]bool, 1, len(pass)+1), pass...) // a number is one more than the place, 0 is missing
+	out := rows[:0]
+	if col.width == 1 {
+		for _, r := range rows {
+			if n := int(col.nums[r]); n < len(byNumber) && byNumber[n] {
+				out = append(out, r)
+			}
+		}
+		return out
+	}
+	for _, r := range rows {
+		if n := int(binary.LittleEndian.Uint16(col.nums[2*r:])); n < len(byNumber) && byNumber[n] {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // keepLists is the rows whose list has an element that passes; each text that
@@ -165,10 +189,7 @@ func keepLists(col *column, test func(string) bool, rows []int32) []int32 {
 			pass[code] = pass[code] || elements[place]
 		}
 	}
-	return keep(rows, func(i int) bool {
-		code := col.code(i)
-		return code >= 0 && pass[code]
-	})
+	return keepCodes(col, pass, rows)
 }
 
 // applyWords keeps the rows whose bodies may hold the words of a search, and
@@ -256,23 +277,23 @@ func (q *scan) applyPair(o *openSegment, p *query.Pair, s *selection) {
 	for i, text := range p.Texts {
 		want[i] = pairHash(p.Path, text)
 	}
-	pass := make([]int8, col.words) // 0: not yet tested
+	pass := make([]bool, col.words)
+	for code := range pass {
+		pass[code] = hasAny(col.word(code), want)
+	}
+	if col.full() {
+		s.rows = keepCodes(col, pass, s.rows)
+		return
+	}
 	s.rows = keep(s.rows, func(i int) bool {
 		code := col.code(i)
-		if code < 0 {
+		if code < 0 { // what is not known has to be looked at
 			if s.unsure == nil {
 				s.unsure = map[int32]bool{}
 			}
 			s.unsure[int32(i)] = true
-			return true
 		}
-		if pass[code] == 0 {
-			pass[code] = -1
-			if hasAny(col.word(code), want) {
-				pass[code] = 1
-			}
-		}
-		return pass[code] > 0
+		return code < 0 || pass[code]
 	})
 }
 

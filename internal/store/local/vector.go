@@ -43,6 +43,9 @@ type column struct {
 	elements []string
 	members  []int32
 	listEnds []int32
+
+	looked sync.Once // whether it is full, see there
+	isFull bool
 }
 
 // intsWriter gathers the integers of a column.
@@ -231,6 +234,17 @@ func (c *column) openInts(b []byte, bad error) error {
 		return bad
 	}
 	return nil
+}
+
+// full reports whether no row lacks a text.
+func (c *column) full() bool {
+	c.looked.Do(func() {
+		c.isFull = true
+		for i := 0; i < c.n && c.isFull; i++ {
+			c.isFull = c.code(i) >= 0
+		}
+	})
+	return c.isFull
 }
 
 // int is the integer of row i.
