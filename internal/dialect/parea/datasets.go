@@ -1,9 +1,11 @@
 package parea
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -126,22 +128,43 @@ func (a *API) writeCollection(w http.ResponseWriter, r *http.Request, project st
 	if err != nil {
 		return err
 	}
+	slices.SortFunc(items, func(x, y catalog.DatasetItem) int { return cmp.Compare(caseID(&x), caseID(&y)) })
 	id, columns := collectionID(d), []string{}
 	cases := make(orderedCases, len(items))
 	for i := range items {
 		cases[i] = toCase(id, &items[i])
-		for k := range cases[i].Inputs {
+		keys := keysOf(items[i].Input)
+		if keys == nil { // what is no object has a name for all of it
+			keys = slices.Sorted(maps.Keys(cases[i].Inputs))
+		}
+		for _, k := range keys {
 			if !slices.Contains(columns, k) {
 				columns = append(columns, k)
 			}
 		}
 	}
-	slices.SortFunc(cases, func(x, y caseReply) int { return cmp.Compare(x.ID, y.ID) })
-	slices.Sort(columns)
 	httpio.WriteJSON(w, http.StatusOK, map[string]any{
 		"id": id, "name": d.Name, "created_at": wireTime(d.CreatedAt), "last_updated_at": wireTime(d.UpdatedAt), "column_names": columns, "test_cases": cases,
 	})
 	return nil
+}
+
+// keysOf is the keys of a JSON object in the order in which it has them.
+func keysOf(raw json.RawMessage) (keys []string) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return nil
+	}
+	for d.More() {
+		t, err := d.Token()
+		key, isText := t.(string)
+		var value json.RawMessage
+		if err != nil || !isText || d.Decode(&value) != nil {
+			return keys
+		}
+		keys = append(keys, key)
+	}
+	return keys
 }
 
 // addCases adds test cases to a dataset, in their order, and returns their ids.
