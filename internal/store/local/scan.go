@@ -3,7 +3,6 @@ package local
 import (
 	"encoding/binary"
 	"slices"
-	"unsafe"
 
 	"github.com/clewhq/clew/internal/query"
 )
@@ -273,13 +272,9 @@ func (q *scan) applyPair(o *openSegment, p *query.Pair, s *selection) {
 		s.rows = nil
 		return
 	}
-	want := make([]uint64, len(p.Texts))
-	for i, text := range p.Texts {
-		want[i] = pairHash(p.Path, text)
-	}
 	pass := make([]bool, col.words)
-	for code := range pass {
-		pass[code] = hasAny(col.word(code), want)
+	for _, text := range p.Texts {
+		col.markHolding(pairHash(p.Path, text), pass)
 	}
 	if col.full() {
 		s.rows = keepCodes(col, pass, s.rows)
@@ -295,17 +290,6 @@ func (q *scan) applyPair(o *openSegment, p *query.Pair, s *selection) {
 		}
 		return code < 0 || pass[code]
 	})
-}
-
-// hasAny reports whether one of the numbers of eight bytes in a word is wanted.
-func hasAny(word string, want []uint64) bool {
-	b := unsafe.Slice(unsafe.StringData(word), len(word))
-	for ; len(b) >= 8; b = b[8:] {
-		if n := binary.LittleEndian.Uint64(b); n == want[0] || len(want) > 1 && slices.Contains(want[1:], n) {
-			return true
-		}
-	}
-	return false
 }
 
 // hasRow reports whether a row of a trace may hold the words: of an observation

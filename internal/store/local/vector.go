@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"sort"
 	"sync"
 	"unsafe"
 )
@@ -234,6 +235,25 @@ func (c *column) openInts(b []byte, bad error) error {
 		return bad
 	}
 	return nil
+}
+
+// markHolding notes which texts of the dictionary hold a number, of those that
+// are made of numbers of eight bytes.
+func (c *column) markHolding(n uint64, marks []bool) {
+	if c.hex { // by chance: their bytes were all digits
+		for code := range marks {
+			for word := []byte(c.word(code)); len(word) >= 8; word = word[8:] {
+				marks[code] = marks[code] || binary.LittleEndian.Uint64(word) == n
+			}
+		}
+		return
+	}
+	for at := 0; at+8 <= len(c.text); at += 8 {
+		if binary.LittleEndian.Uint64(c.text[at:]) == n {
+			code := sort.Search(c.words, func(i int) bool { return int(binary.LittleEndian.Uint32(c.ends[4*i:])) > at })
+			marks[code] = true
+		}
+	}
 }
 
 // full reports whether no row lacks a text.
