@@ -34,7 +34,7 @@ type Connection struct {
 	ID            string
 	Provider      string // unique in the project
 	Adapter       string
-	SecretKey     string // in the clear; only Connection for a call reads it
+	SecretKey     string // in the clear; of those that are read only ConnectionFor has it
 	DisplayKey    string // what may be shown of it
 	BaseURL       string // "" = the provider's own
 	CustomModels  []string
@@ -196,7 +196,9 @@ func (c *Catalog) SetConnection(ctx context.Context, project string, n Connectio
 }
 
 // connectionPlace is where the secret of a connection belongs.
-func connectionPlace(project, id string) string { return "llmconnection\x00" + project + "\x00" + id }
+func connectionPlace(project, id string) string {
+	return kindConnection + "\x00" + project + "\x00" + id
+}
 
 // Connections lists a part of a project's connections, the newest first, and
 // says how many there are. None has its secret, nor the values of its headers.
@@ -241,7 +243,7 @@ func (c *Catalog) DeleteConnection(ctx context.Context, project, id string) erro
 func (c *Catalog) ConnectionFor(ctx context.Context, project, provider, model string) (n Connection, err error) {
 	err = c.records.View(ctx, project, func(tx store.Tx) error {
 		var all []store.Record
-		for r, err := range tx.Find(kindConnection, "list", "", "") {
+		for r, err := range tx.Find(kindConnection, listKey, "", "") {
 			if err != nil {
 				return err
 			}

@@ -69,6 +69,12 @@ func newKeyFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, errors.Join(err, os.Remove(tmp.Name()))
 	}
+	// Without its name on disk a key would be lost that secrets hang on. Not every
+	// file system can sync a folder; those that cannot need not.
+	if dir, err := os.Open(filepath.Dir(path)); err == nil {
+		_ = dir.Sync()
+		_ = dir.Close()
+	}
 	return text, nil
 }
 

@@ -20,11 +20,10 @@ import (
 // crowd is clients of a running server that all do something else at once.
 type crowd struct {
 	*testing.T
-	base   string
-	asked  atomic.Int64
-	wg     sync.WaitGroup
-	cancel context.CancelFunc
-	ctx    context.Context
+	base  string
+	asked atomic.Int64
+	wg    sync.WaitGroup
+	ctx   context.Context // until when they ask
 }
 
 const crowdSecret = "sk-lf-crowd"
@@ -88,7 +87,7 @@ func TestCrowd(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), lasts)
 	defer cancel()
-	all := &crowd{T: t, base: s.URL, ctx: ctx, cancel: cancel}
+	all := &crowd{T: t, base: s.URL, ctx: ctx}
 	all.writers()
 	all.readers()
 	all.wg.Wait()

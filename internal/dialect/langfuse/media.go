@@ -165,8 +165,9 @@ func (a *API) receiveMedia(ctx context.Context, project string, m *catalog.Media
 	return a.catalog.ReceiveMedia(ctx, project, m.ID)
 }
 
-// deleteAll deletes traces with what belongs to them. It may be asked again
-// after a failure.
+// deleteAll deletes traces with what belongs to them. Asked again after a failure
+// it goes on, but for files of contents that no record names any more: those
+// stay behind.
 func (a *API) deleteAll(ctx context.Context, project string, traces []string) error {
 	if err := a.traces.DeleteTraces(ctx, project, traces); err != nil {
 		return err

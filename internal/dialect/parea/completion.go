@@ -163,24 +163,19 @@ func (a *API) findPrompt(ctx context.Context, c caller, call *completion) (err e
 		return err
 	}
 	call.project = project
-	raw, err := json.Marshal(toDeployed(id, p, nil))
-	if err != nil {
-		return err
-	}
-	var deployed, prompt object
-	if err := errors.Join(json.Unmarshal(raw, &deployed), json.Unmarshal(deployed["prompt"], &prompt)); err != nil {
-		return err
-	}
+	deployed := toDeployed(id, p, nil)
 	cfg := call.configuration
-	for key, value := range map[string]json.RawMessage{
-		"model": deployed["model"], "provider": deployed["provider"], "messages": prompt["raw_messages"],
+	for key, value := range map[string]any{
+		"model": deployed["model"], "provider": deployed["provider"], "messages": deployed["prompt"].(fields)["raw_messages"],
 	} {
-		if !cfg.has(key) && len(value) > 0 {
-			cfg[key] = value
+		if !cfg.has(key) && value != nil {
+			cfg[key] = encoded(value)
 		}
 	}
 	params := object{}
-	_ = json.Unmarshal(deployed["model_params"], &params)
+	for k, v := range deployed["model_params"].(fields) {
+		params[k] = encoded(v)
+	}
 	var own object
 	_ = json.Unmarshal(cfg["model_params"], &own)
 	for k := range own {
@@ -194,12 +189,13 @@ func (a *API) findPrompt(ctx context.Context, c caller, call *completion) (err e
 
 // usualParams are the values that SDKs send for what nobody said, and that
 // every provider takes for granted: some models refuse to be told them.
-var usualParams = map[string]string{"temp": "1.0", "top_p": "1.0", "frequency_penalty": "0.0", "presence_penalty": "0.0", "safe_prompt": "false"}
+var usualParams = map[string]any{"temp": 1.0, "top_p": 1.0, "frequency_penalty": 0.0, "presence_penalty": 0.0, "safe_prompt": false}
 
 // usual reports whether a parameter has such a value.
 func usual(name string, value json.RawMessage) bool {
-	var is, usual any
-	return json.Unmarshal(value, &is) == nil && json.Unmarshal([]byte(usualParams[name]), &usual) == nil && is == usual
+	var is any
+	want, known := usualParams[name]
+	return known && json.Unmarshal(value, &is) == nil && is == want
 }
 
 // openAIRoles is what providers call the roles that only Parea has.

@@ -148,14 +148,7 @@ func TestStaleSegments(t *testing.T) {
 // Projects whose rows lie in one segment are listed each by its own times.
 func TestProjectsShareSegments(t *testing.T) {
 	dir := t.TempDir()
-	open := func() *local.Store {
-		s, err := local.Open(t.Context(), dir, local.Options{SealAfter: -1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
-	s := open()
+	s := openQuiet(t, dir)
 	const each = 20
 	for i := range each {
 		for _, project := range []string{"old", "p", "new"} {
@@ -194,14 +187,10 @@ func TestProjectsShareSegments(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("at once")
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = open()
+	closeStore(t, s)
+	s = openQuiet(t, dir)
 	check("after a restart")
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	closeStore(t, s)
 	wantSound(t, dir)
 }
 
