@@ -34,6 +34,10 @@ func JSONBody(raw []byte) Body {
 // IsSet reports whether there is a body.
 func (b Body) IsSet() bool { return b.Kind != None }
 
+// Truthy reports whether there is more than nothing, empty text, 0 or false:
+// such a body stands against those that older writes said.
+func (b Body) Truthy() bool { return b.weight() == 2 }
+
 // weight orders what a body says for the rule "the last truthy one wins":
 // nothing, then empty (empty text, 0, false), then everything else.
 func (b Body) weight() int {

@@ -32,6 +32,8 @@ var observationKind = kind[Observation]{
 		{lastSet, func(e *Observation) bool { return e.Public.Set }, func(d, s *Observation) { d.Public = s.Public }},
 		{last, func(e *Observation) bool { return len(e.Tags) > 0 }, func(d, s *Observation) { d.Tags = s.Tags }},
 		{lastSet, func(e *Observation) bool { return e.AppRoot }, func(d, s *Observation) { d.AppRoot = s.AppRoot }},
+		{last, func(e *Observation) bool { return len(e.Tools) > 0 }, func(d, s *Observation) { d.Tools = s.Tools }},
+		{last, func(e *Observation) bool { return len(e.Calls) > 0 }, func(d, s *Observation) { d.Calls = s.Calls }},
 	},
 	union: 23,
 	tags:  func(e *Observation) *[]string { return &e.Tags },

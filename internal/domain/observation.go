@@ -163,6 +163,8 @@ type Observation struct {
 	PromptName      string
 	PromptVersion   Opt[int64]  // together with PromptName or not at all
 	PriceAttributes []Attribute // metadata that price tiers may depend on
+	Tools           []string    // names of the tools that its input or metadata offers, sorted, each once
+	Calls           []string    // the tools that its output calls, by name, one a call, in order
 	Source          string      // the dialect that wrote last: "batch", "otlp", …
 	Experiment      Experiment
 

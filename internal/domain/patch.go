@@ -89,6 +89,8 @@ const (
 	ObservationPublic
 	ObservationTags
 	ObservationAppRoot
+	ObservationTools
+	ObservationCalls
 	observationEnd
 
 	AllObservationFields = observationEnd - 1
@@ -175,7 +177,7 @@ func SealObservation(p *ObservationPatch) {
 	h.uint(flag(o.Public.Value), flag(o.Public.Set), flag(o.AppRoot))
 	h.uint(uint64(len(o.Tags)))
 	h.texts(o.Tags...)
-	h.content(&p.Content)
+	h.content(&p.Content) // what its tools follow from
 	p.Stamp.Hash = h.sum()
 }
 

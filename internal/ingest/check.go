@@ -115,6 +115,7 @@ func (w *Writer) observation(project string) func(*domain.ObservationPatch) *dom
 			p.Said |= domain.ObservationPriceAttributes
 			o.PriceAttributes = a
 		}
+		findTools(p)
 		domain.SealObservation(p)
 		return nil
 	}

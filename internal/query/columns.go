@@ -165,6 +165,10 @@ const (
 	ColOwnUser
 	ColOwnSession
 	ColOwnTags
+	ColTools
+	ColCalledTools
+	ColToolCount
+	ColCallCount
 	numCols
 )
 
@@ -275,6 +279,10 @@ var registry = map[View][]Column{
 		{ColParams, "params", MapKind, true, 0, nil, []string{"modelParameters"}},
 		{ColPrompt, "prompt", TextKind, true, MarkSort | MarkGroup, nil, []string{"promptName"}},
 		{ColPromptVersion, "promptVersion", IntKind, true, MarkSort | MarkGroup, nil, nil},
+		{ColTools, "tools", ListKind, true, MarkGroup, nil, []string{"toolNames"}},
+		{ColCalledTools, "calledTools", ListKind, true, MarkGroup, nil, []string{"calledToolNames"}},
+		{ColToolCount, "toolCount", IntKind, false, MarkSort | MarkMeasure, nil, []string{"toolDefinitions"}},
+		{ColCallCount, "callCount", IntKind, false, MarkSort | MarkMeasure, nil, []string{"toolCalls"}},
 		{ColMetadata, "metadata", MapKind, true, 0, nil, nil},
 		{ColInput, "input", BodyKind, true, 0, nil, nil},
 		{ColOutput, "output", BodyKind, true, 0, nil, nil},

@@ -3,6 +3,7 @@ package query
 import (
 	"cmp"
 	"encoding/json"
+	"slices"
 
 	"github.com/clewhq/clew/internal/domain"
 )
@@ -173,6 +174,10 @@ func observationInt(o *domain.Observation, c Col) (int64, bool) {
 		return int64(m), ok
 	case ColPromptVersion:
 		return o.PromptVersion.Value, o.PromptVersion.Set
+	case ColToolCount:
+		return int64(len(o.Tools)), true
+	case ColCallCount:
+		return int64(len(o.Calls)), true
 	case ColRoot:
 		return boolInt(o.IsRoot())
 	case ColItemRoot:
@@ -436,6 +441,10 @@ func (r *Record) List(c Col) []string {
 		return r.Trace.Tags
 	case c == ColOwnTags && r.Observation != nil:
 		return r.Observation.Tags
+	case c == ColTools && r.Observation != nil:
+		return r.Observation.Tools
+	case c == ColCalledTools && r.Observation != nil && len(r.Observation.Calls) > 0:
+		return slices.Compact(slices.Sorted(slices.Values(r.Observation.Calls)))
 	case c == ColExperiment && r.View == Traces:
 		var ids []string
 		for _, o := range r.Related(RelObs) {

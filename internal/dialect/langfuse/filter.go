@@ -47,7 +47,8 @@ var filterColumns = map[query.View]map[string]query.Col{
 		"isRootObservation": query.ColRoot, "input": query.ColInput, "output": query.ColOutput,
 		"experimentId": query.ColExperiment, "experimentName": query.ColExperimentName, "experimentDatasetId": query.ColDataset,
 		"isExperimentItemRootSpan": query.ColItemRoot,
-		"scores_avg":               query.ColScore, "scores": query.ColScore, "score_categories": query.ColScore, "score_booleans": query.ColScore,
+		"toolNames":                query.ColTools, "calledToolNames": query.ColCalledTools, "toolDefinitions": query.ColToolCount, "toolCalls": query.ColCallCount,
+		"scores_avg": query.ColScore, "scores": query.ColScore, "score_categories": query.ColScore, "score_booleans": query.ColScore,
 		"trace_scores_avg": query.ColTraceScore, "trace_score_categories": query.ColTraceScore, "trace_score_booleans": query.ColTraceScore,
 	},
 	query.Scores: {
@@ -76,6 +77,7 @@ var filterTitles = map[string]string{
 	"Model": "model", "Model ID": "modelId", "Prompt Name": "promptName", "Prompt Version": "promptVersion", "Status Message": "statusMessage",
 	"Type": "type", "Start Time": "startTime", "End Time": "endTime", "Parent Observation ID": "parentObservationId", "Value": "value", "Source": "source",
 	"Data Type": "dataType", "Comment": "comment",
+	"Available Tools": "toolDefinitions", "Tool Calls": "toolCalls", "Tool Names": "toolNames", "Called Tool Names": "calledToolNames",
 }
 
 // conditions gathers what a request asks of the rows.

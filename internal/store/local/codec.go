@@ -99,6 +99,14 @@ func (r *reader) bytes() []byte {
 
 func (r *reader) text() string { return string(r.bytes()) }
 
+// texts is all texts up to the end.
+func (r *reader) texts() (out []string) {
+	for len(r.b) > 0 {
+		out = append(out, r.text())
+	}
+	return out
+}
+
 func (r *reader) time() domain.Time {
 	if r.byte() == 0 {
 		return domain.Time{}

@@ -38,6 +38,8 @@ const (
 	detailPublic
 	detailTags
 	detailAppRoot
+	detailTools
+	detailCalls
 )
 
 // putField adds a tagged value to a detail; an empty one is left out.
@@ -96,15 +98,20 @@ func putDetail(b []byte, o *domain.Observation, scratch []byte) ([]byte, []byte)
 	if o.Public.Set {
 		b = putField(b, detailPublic, []byte{truth(o.Public.Value)})
 	}
-	list(detailTags, func(v []byte) []byte {
-		for _, t := range o.Tags {
-			v = putText(v, t)
-		}
-		return v
-	})
+	texts := func(tag byte, texts []string) {
+		list(tag, func(v []byte) []byte {
+			for _, t := range texts {
+				v = putText(v, t)
+			}
+			return v
+		})
+	}
+	texts(detailTags, o.Tags)
 	if o.AppRoot {
 		b = putField(b, detailAppRoot, []byte{1})
 	}
+	texts(detailTools, o.Tools)
+	texts(detailCalls, o.Calls)
 	return b, scratch
 }
 
@@ -161,11 +168,13 @@ func readDetail(b []byte, o *domain.Observation) error {
 		case detailPublic:
 			o.Public = domain.Some(v.byte() == 1)
 		case detailTags:
-			for len(v.b) > 0 {
-				o.Tags = append(o.Tags, v.text())
-			}
+			o.Tags = v.texts()
 		case detailAppRoot:
 			o.AppRoot = v.byte() == 1
+		case detailTools:
+			o.Tools = v.texts()
+		case detailCalls:
+			o.Calls = v.texts()
 		}
 		if v.err != nil {
 			return v.err

@@ -129,6 +129,11 @@ CREATE TABLE segments (
 );
 DELETE FROM columns;
 DELETE FROM stale;
+`, `
+-- Segments count tools; they are made anew.
+DELETE FROM segments;
+DELETE FROM columns;
+DELETE FROM stale;
 `}
 
 // migrate brings the database to the newest schema.

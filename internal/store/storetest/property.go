@@ -95,6 +95,7 @@ func (w world) observation() domain.ObservationPatch {
 		ModelParameters: []byte(w.pick("", `{"t":1}`)), PromptName: w.pick("", "p"), Source: w.pick("", "batch", "otlp"),
 		TraceName: w.pick("", "tn1", "tn2"), UserID: w.pick("", "u1", "u2"), SessionID: w.pick("", "s1", "s2"), Release: w.pick("", "r1"),
 		Tags: w.tags(), AppRoot: w.IntN(3) == 0, Experiment: domain.Experiment{ItemID: w.pick("", "i1"), Name: w.pick("", "x")},
+		Tools: w.tags(), Calls: w.tags(),
 	}
 	if p.Value.PromptName != "" {
 		p.Value.PromptVersion = domain.Some(int64(w.IntN(3)))
