@@ -21,6 +21,7 @@ import (
 func (a *API) queryRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/v1/list", a.reading(a.list))
 	mux.HandleFunc("GET /api/v1/facet", a.reading(a.facet))
+	mux.HandleFunc("GET /api/v1/complete", a.reading(a.complete))
 	mux.HandleFunc("GET /api/v1/aggregate", a.reading(a.aggregate))
 	mux.HandleFunc("GET /api/v1/prompt-metrics", a.reading(a.promptMetrics))
 }
