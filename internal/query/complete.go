@@ -59,7 +59,7 @@ func Complete(v View, text string, caret int, b Bind) Completion {
 		return Completion{From: caret, To: caret, Stage: StageField}
 	}
 	at := locate(v, text, caret)
-	c := Completion{From: at.from, To: max(caret, termEnd(text, caret)), Stage: StageField}
+	c := Completion{From: at.from, To: termEnd(text, caret, at.quoted), Stage: StageField}
 	typed := text[at.from:caret]
 	if !at.inValue && strings.HasPrefix(typed, "-") {
 		c.From++
@@ -126,6 +126,7 @@ type place struct {
 	from    int    // of the term, or of the value in a list
 	inValue bool   // in the parentheses behind field:
 	field   string // whose they are
+	quoted  bool   // a quote is open
 }
 
 // locate finds the start of the term at the caret, and the view of the
@@ -159,11 +160,23 @@ func locate(v View, text string, caret int) place {
 		}
 		i += n
 	}
+	top().quoted = quoted
 	return *top()
 }
 
-// termEnd is where the word that the caret stands in ends.
-func termEnd(text string, caret int) int {
+// termEnd is where the word, or the quoted text, that the caret stands in ends.
+func termEnd(text string, caret int, quoted bool) int {
+	if quoted {
+		for i := caret; i < len(text); i++ {
+			if text[i] == '"' {
+				return i + 1
+			}
+			if text[i] == '\\' {
+				i++
+			}
+		}
+		return len(text)
+	}
 	for i, r := range text[caret:] {
 		if unicode.IsSpace(r) || strings.ContainsRune(`"(),`, r) {
 			return caret + i

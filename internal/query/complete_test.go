@@ -24,6 +24,8 @@ func TestComplete(t *testing.T) {
 		{Traces, "cost>1 tags:v|", StageValue, "v", "", "traces tags v cost>1"},
 		{Traces, "tags:(vip AND be|", StageValue, "be", "", "traces tags be"},
 		{Traces, `name:"my a|`, StageValue, `"my a`, "", "traces name my a"},
+		{Traces, `name:"my a|pp" cost>1`, StageValue, `"my app"`, "", "traces name my a cost>1"},
+		{Traces, `name:"my|`, StageValue, `"my`, "", "traces name my"},
 		{Traces, "cost>1 |", StageJoin, "", "OR id name start", ""},
 		{Traces, "obs(mod|", StageField, "mod", "model modelId", ""},
 		{Traces, "obs(model:g| type:TOOL)", StageValue, "g", "", "observations model g"},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/clewhq/clew/internal/auth"
+	"github.com/clewhq/clew/internal/domain"
 	"github.com/clewhq/clew/internal/httpio"
 	"github.com/clewhq/clew/internal/query"
 )
@@ -29,7 +30,7 @@ type completion struct {
 	To      int          `json:"to"`
 	Stage   query.Stage  `json:"stage"`
 	Items   []suggestion `json:"items"`
-	Partial bool         `json:"partial,omitempty"` // looking at the rows took too long
+	Partial bool         `json:"partial,omitempty"` // looking at the rows took too long, or there are too many values
 }
 
 func (a *API) complete(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
@@ -53,10 +54,12 @@ func (a *API) complete(w http.ResponseWriter, r *http.Request, p auth.Principal)
 		ctx, cancel := context.WithTimeout(r.Context(), completeWithin)
 		defer cancel()
 		values, err := a.traces.Facet(ctx, p.Project, *c.Ask)
-		if err != nil && ctx.Err() == nil {
+		// Too many values to count are an Invalid facet, and here as good as too late.
+		late := errors.Is(ctx.Err(), context.DeadlineExceeded) || domain.CodeOf(err) == domain.Invalid
+		if err != nil && !late {
 			return err
 		}
-		body.Partial = err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded)
+		body.Partial = err != nil
 		for _, one := range values {
 			if !one.Missing && len(body.Items) < query.MaxSuggestions {
 				body.Items = append(body.Items, suggestion(c.Suggest(one, strconv.FormatInt(one.Count, 10))))
