@@ -25,11 +25,11 @@ func findTools(p *domain.ObservationPatch) {
 	var offered []string
 	if in := p.Content[domain.Input]; in.Truthy() {
 		p.Said |= domain.ObservationTools
-		if mayHold(in, "tool", "function") {
+		if mayHold(in, inputMarks) {
 			offered = toolNames(nil, parse(in.Data), 0)
 		}
 	}
-	if m := p.Content[domain.Metadata]; mayHold(m, "tool") {
+	if m := p.Content[domain.Metadata]; mayHold(m, metadataMarks) {
 		offered = toolsOfMetadata(offered, parse(m.Data))
 	}
 	if len(offered) > 0 {
@@ -40,7 +40,7 @@ func findTools(p *domain.ObservationPatch) {
 	}
 	if out := p.Content[domain.Output]; out.Truthy() {
 		p.Said |= domain.ObservationCalls
-		if mayHold(out, "tool", "function", "arguments") {
+		if mayHold(out, outputMarks) {
 			c := calls{seen: map[string]bool{}}
 			c.find(parse(out.Data), 0)
 			o.Calls = c.names
@@ -48,13 +48,29 @@ func findTools(p *domain.ObservationPatch) {
 	}
 }
 
+// What stands in each body that tools are found in: keys and types, not words
+// that prose has too, since parsing costs as much as all else that is done with
+// a span. Inside of texts quotes are escaped, so marks have one at most.
+var (
+	inputMarks    = marks(`tools"`, `tools\`, `tool"`, `tool\`)
+	metadataMarks = marks(`tools"`, `tools\`, `tools.`, `gen_ai.tool.definitions`)
+	outputMarks   = marks(`tool_calls`, `toolCalls`, `"tool_`, `"tool-`, `toolName`, `"function`, `"arguments`, `"args`)
+)
+
+func marks(texts ...string) (out [][]byte) {
+	for _, t := range texts {
+		out = append(out, []byte(t))
+	}
+	return out
+}
+
 // mayHold reports whether a body is worth parsing: it is JSON, or text that
-// looks like it, of a sensible size, and one of the words is in it.
-func mayHold(b domain.Body, words ...string) bool {
+// looks like it, of a sensible size, and one of the marks is in it.
+func mayHold(b domain.Body, marks [][]byte) bool {
 	if len(b.Data) < 2 || len(b.Data) > maxToolBody || b.Data[0] != '{' && b.Data[0] != '[' {
 		return false
 	}
-	return slices.ContainsFunc(words, func(w string) bool { return bytes.Contains(b.Data, []byte(w)) })
+	return slices.ContainsFunc(marks, func(m []byte) bool { return bytes.Contains(b.Data, m) })
 }
 
 // parse is JSON as Go's values, nil for what is none.

@@ -20,6 +20,7 @@ func TestTools(t *testing.T) {
 		{"OpenAI responses", ``, `{"output":[{"type":"function_call","call_id":"1","name":"w","arguments":"{}"},{"type":"message","content":[{"type":"output_text"}]}]}`, ``, "", "w"},
 		{"LangGraph", `[{"role":"tool","content":{"type":"function","function":{"name":"g"}}},{"role":"tool","content":"an answer"}]`, ``, ``, "g", ""},
 		{"OpenInference", `hi`, ``, `{"attributes":{"llm.tools.0.tool.json_schema":"{\"function\":{\"name\":\"o\"}}"}}`, "o", ""},
+		{"a request inside of a text", `{"messages":"[{\"role\":\"user\",\"tools\":[{\"name\":\"x\"}]}]"}`, ``, ``, "x", ""},
 		{"bare calls, the same twice", ``, `[{"name":"a","arguments":{"x":1}},{"name":"a","arguments":{"x":1}},{"name":"a","arguments":{"x":2}}]`, ``, "", "a a"},
 		{"no tools", `{"tools":5,"messages":"tool"}`, `{"tool_calls":{"name":"x"},"name":"function"}`, `{"tools":"many"}`, "", ""},
 		{"a record that is no call", ``, `[{"name":"Ann","role":"user","input":"tool"}]`, ``, "", ""},
