@@ -48,29 +48,33 @@ func findTools(p *domain.ObservationPatch) {
 	}
 }
 
-// What stands in each body that tools are found in: keys and types, not words
-// that prose has too, since parsing costs as much as all else that is done with
-// a span. Inside of texts quotes are escaped, so marks have one at most.
+// How the keys and types begin that tools are found by, in each body. Parsing
+// costs as much as all else that is done with a span, so prose is left alone.
 var (
-	inputMarks    = marks(`tools"`, `tools\`, `tool"`, `tool\`)
-	metadataMarks = marks(`tools"`, `tools\`, `tools.`, `gen_ai.tool.definitions`)
-	outputMarks   = marks(`tool_calls`, `toolCalls`, `"tool_`, `"tool-`, `toolName`, `"function`, `"arguments`, `"args`)
+	inputMarks    = []string{"tool"}
+	metadataMarks = []string{"tool", "ai.prompt.tools", "gen_ai.tool.definitions", "function_tools", "llm.tools."}
+	outputMarks   = []string{"tool", "function", "arguments", "args"}
 )
 
-func marks(texts ...string) (out [][]byte) {
-	for _, t := range texts {
-		out = append(out, []byte(t))
-	}
-	return out
-}
-
 // mayHold reports whether a body is worth parsing: it is JSON, or text that
-// looks like it, of a sensible size, and one of the marks is in it.
-func mayHold(b domain.Body, marks [][]byte) bool {
+// looks like it, of a sensible size, and one of the marks stands behind a quote,
+// also where that is one of a text inside.
+func mayHold(b domain.Body, marks []string) bool {
 	if len(b.Data) < 2 || len(b.Data) > maxToolBody || b.Data[0] != '{' && b.Data[0] != '[' {
 		return false
 	}
-	return slices.ContainsFunc(marks, func(m []byte) bool { return bytes.Contains(b.Data, m) })
+	for rest := b.Data; ; {
+		i := bytes.IndexByte(rest, '"')
+		if i < 0 {
+			return false
+		}
+		rest = rest[i+1:]
+		for _, m := range marks {
+			if len(rest) >= len(m) && string(rest[:len(m)]) == m {
+				return true
+			}
+		}
+	}
 }
 
 // parse is JSON as Go's values, nil for what is none.
