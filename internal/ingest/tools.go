@@ -215,17 +215,16 @@ func (c *calls) isCall(m map[string]any) bool {
 	return hasArguments && nameOf(m) != "" && (kind == "" && m["role"] == nil || slices.Contains(callTypes, kind))
 }
 
-// arguments is what a call gives its tool, as text.
-func arguments(call map[string]any) (string, bool) {
+// arguments is what a call gives its tool.
+func arguments(call map[string]any) (any, bool) {
 	for _, m := range []map[string]any{object(call["function"]), call} {
 		for _, key := range []string{"arguments", "args", "input"} {
 			if v, found := m[key]; found {
-				b, _ := json.Marshal(v) // it was parsed
-				return string(b), true
+				return v, true
 			}
 		}
 	}
-	return "", false
+	return nil, false
 }
 
 func (c *calls) add(call map[string]any) {
@@ -233,13 +232,17 @@ func (c *calls) add(call map[string]any) {
 	if name == "" || len(c.names) == maxTools {
 		return
 	}
-	args, _ := arguments(call)
-	key := name + "\x00" + args
+	var key string
 	for _, field := range []string{"call_id", "id", "toolCallId"} {
 		if id, _ := call[field].(string); id != "" {
 			key = id
 			break
 		}
+	}
+	if key == "" {
+		v, _ := arguments(call)
+		args, _ := json.Marshal(v) // it was parsed
+		key = name + "\x00" + string(args)
 	}
 	if !c.seen[key] {
 		c.seen[key] = true
