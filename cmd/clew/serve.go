@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"github.com/clewhq/clew/internal/server"
@@ -19,6 +20,7 @@ func serve(e *env, args []string) error {
 	if err != nil {
 		return err
 	}
+	addProcessor(e)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	log := newLog(e.errs, c)
@@ -45,6 +47,16 @@ func serve(e *env, args []string) error {
 	}
 	log.Info("stopped")
 	return nil
+}
+
+// addProcessor lets one goroutine more run at once than there are processors.
+// Go leaves one that runs alone for ten milliseconds, so a question could wait
+// that long behind what is sealed or collected; the system changes between
+// threads sooner, and prefers those that waited. GOMAXPROCS says otherwise.
+func addProcessor(e *env) {
+	if n, _ := e.lookup("GOMAXPROCS"); n == "" {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
+	}
 }
 
 func newLog(out io.Writer, c *server.Config) *slog.Logger {

@@ -7,9 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net/url"
+	"os"
 	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -187,6 +191,7 @@ func (b *bench) questions(now time.Time) []listed {
 	} {
 		out = append(out, listed{q.name, q.path, q.v, q.ms})
 	}
+	out = slices.DeleteFunc(out, func(q listed) bool { return !strings.Contains(q.name, b.asked) })
 	slices.SortStableFunc(out, func(x, y listed) int { return int(x.target - y.target) })
 	return out
 }
@@ -206,32 +211,30 @@ func byDay(from string, now time.Time) url.Values {
 // lists fills a folder with varied spans and times lists of them, alone and
 // under load.
 func (b *bench) lists(ctx context.Context) (err error) {
-	s, err := b.start(ctx, b.folder("lists"))
+	now, dir := time.Now(), b.folder("lists")
+	if b.filled == "" {
+		err = b.fill(ctx, dir, now)
+	} else {
+		if _, err := os.Stat(b.filled); errors.Is(err, fs.ErrNotExist) {
+			if err := b.fill(ctx, b.filled, now); err != nil {
+				return err
+			}
+		}
+		err = os.CopyFS(dir, os.DirFS(b.filled))
+		syscall.Sync() // what the system writes later is no part of what is timed
+	}
+	if err != nil {
+		return err
+	}
+	s, err := b.start(ctx, dir)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
-	v := &varied{t: b.texts, now: time.Now(), requests: b.lots / spansPerRequest, rare: 4000}
-	var took time.Duration
-	for n := range b.lots / spansPerRequest {
-		begun := time.Now()
-		if err := s.post(ctx, "/v1/traces", "application/x-protobuf", v.body(uint64(n)+1)); err != nil {
-			return err
-		}
-		took += time.Since(begun)
-		if err := s.elsewhere(ctx, n); err != nil {
-			return err
-		}
-	}
-	if err := b.scores(ctx, s); err != nil {
-		return err
-	}
-	b.table.row(fmt.Sprintf("varied spans/s, %d of them, one connection", b.lots), float64(b.lots)/took.Seconds(), "", 0, false)
-	s.settle()
 	if err := s.quiet(); err != nil {
 		return err
 	}
-	if err := b.timeLists(ctx, s, v.now, 20, 0, ""); err != nil {
+	if err := b.timeLists(ctx, s, now, 20, 0, ""); err != nil {
 		return err
 	}
 	if err := errors.Join(b.deepPage(ctx, s), b.smallProject(ctx, s)); err != nil {
@@ -248,9 +251,37 @@ func (b *bench) lists(ctx context.Context) (err error) {
 	paced := make(chan error, 1)
 	go func() { paced <- l.pace(loading, 3000) }()
 	time.Sleep(2 * time.Second)
-	err = b.timeLists(ctx, s, v.now, 60, 20*time.Millisecond, " under load")
+	err = b.timeLists(ctx, s, now, 60, 20*time.Millisecond, " under load")
 	cancel()
 	return errors.Join(err, <-paced)
+}
+
+// fill writes varied spans and scores into a new folder, and rows of other
+// projects between them.
+func (b *bench) fill(ctx context.Context, dir string, now time.Time) (err error) {
+	s, err := b.start(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.stop()) }()
+	v := &varied{t: b.texts, now: now, requests: b.lots / spansPerRequest, rare: 4000}
+	var took time.Duration
+	for n := range b.lots / spansPerRequest {
+		begun := time.Now()
+		if err := s.post(ctx, "/v1/traces", "application/x-protobuf", v.body(uint64(n)+1)); err != nil {
+			return err
+		}
+		took += time.Since(begun)
+		if err := s.elsewhere(ctx, n); err != nil {
+			return err
+		}
+	}
+	if err := b.scores(ctx, s); err != nil {
+		return err
+	}
+	b.table.row(fmt.Sprintf("varied spans/s, %d of them, one connection", b.lots), float64(b.lots)/took.Seconds(), "", 0, false)
+	s.settle()
+	return s.quiet()
 }
 
 // otherProjects is how many projects lie in the folder beside the one that lists

@@ -27,6 +27,8 @@ type config struct {
 	large   int           // spans with which the start is timed
 	big     int           // observations of the large trace
 	lots    int           // varied spans that lists are timed on
+	filled  string        // folder with the varied spans, made where it is missing
+	asked   string        // part of the names of the questions that lists are asked
 	only    string
 	profile string
 }
@@ -41,6 +43,8 @@ func main() {
 	flag.IntVar(&c.large, "large", 1_000_000, "spans with which the start is timed")
 	flag.IntVar(&c.big, "big", 10_000, "observations of the large trace")
 	flag.IntVar(&c.lots, "lots", 1_000_000, "varied spans that lists are timed on")
+	flag.StringVar(&c.filled, "filled", "", "data folder with the varied spans, filled where it is missing; lists are timed on a copy of it")
+	flag.StringVar(&c.asked, "asked", "", "ask only the lists whose name holds this")
 	flag.StringVar(&c.only, "only", "", "comma-separated stages to run: start, reads, lists, catalog, parea, batches, load; default all")
 	flag.StringVar(&c.profile, "profile", "", "file to write the CPU profile of the full load to")
 	quick := flag.Bool("quick", false, "a short run of a tenth of the sizes, to see that all of it works")

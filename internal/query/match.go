@@ -208,24 +208,25 @@ func compileCmp(v View, f *Cmp, b Bind) node {
 		for _, val := range f.Values {
 			up.Values = append(up.Values, Str(strings.ToUpper(val.Str)))
 		}
-		return &textNode{f.Ref.Column, texts(&up)}
+		return &textNode{f.Ref.Column, texts(&up), exactly(&up)}
 	case col.Kind == IDKind && (f.Op == Eq || f.Op == In) && !f.Fold:
 		keys := map[string]bool{}
 		for _, val := range f.Values {
 			keys[domain.TraceKey(val.Str)] = true
 		}
-		return &textNode{f.Ref.Column, func(s string) bool { return keys[domain.TraceKey(s)] }}
+		return &textNode{col: f.Ref.Column, match: func(s string) bool { return keys[domain.TraceKey(s)] }}
 	case col.Kind == ListKind:
 		return &listNode{f.Ref.Column, texts(f)}
 	case col.Kind == BodyKind:
 		return &bodyNode{f.Ref.Column, f.Op == Eq, texts(f)}
 	}
-	return &textNode{f.Ref.Column, texts(f)}
+	return &textNode{f.Ref.Column, texts(f), exactly(f)}
 }
 
 type textNode struct {
 	col   Col
 	match func(string) bool
+	exact []string // what it matches and nothing else; nil: that is more than some texts
 }
 
 func (n *textNode) test(r Row) bool {
@@ -450,6 +451,17 @@ func compareBy[T any](f *Cmp, against func(v T, i int) int) func(T) bool {
 		}
 		return false
 	}
+}
+
+// exactly is the only texts that a condition matches, nil where it matches others.
+func exactly(f *Cmp) (out []string) {
+	if f.Fold || f.Op != Eq && f.Op != In {
+		return nil
+	}
+	for _, v := range f.Values {
+		out = append(out, v.Str)
+	}
+	return out
 }
 
 // texts makes the test of a comparison of texts.

@@ -11,6 +11,7 @@ import (
 type Conjunct struct {
 	Col     Col
 	Text    func(s string) bool // of a present text
+	Texts   []string            // all that Text is true for; nil: not just of some
 	Int     func(v int64) bool  // of a present integer of the stored unit
 	Lo, Hi  int64               // what Int is true for lies within, both included
 	Words   *Words              // where it is a search for words in bodies
@@ -61,7 +62,7 @@ func Plan(v View, f Filter, b Bind) ([]Conjunct, error) {
 		cost := 1
 		switch n := c.Program.root.(type) {
 		case *textNode:
-			c.Col, c.Text, cost = n.col, n.match, 0
+			c.Col, c.Text, c.Texts, cost = n.col, n.match, n.exact, 0
 		case *listNode:
 			c.Col, c.Element = n.col, n.match
 		case *intNode:

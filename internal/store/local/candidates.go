@@ -33,7 +33,7 @@ type freshRow struct {
 // rank orders rows by a key: ascending ranks are the order asked for.
 func rank(k query.Key, v query.SortValue) int64 {
 	if v.Missing {
-		return math.MaxInt64
+		return missingRank
 	}
 	r := v.Int
 	switch {
@@ -48,10 +48,17 @@ func rank(k query.Key, v query.SortValue) int64 {
 		}
 		r = bits
 	}
+	return rankInt(k, r)
+}
+
+// missingRank is behind the rank of every value.
+const missingRank int64 = math.MaxInt64
+
+func rankInt(k query.Key, v int64) int64 {
 	if k.Desc {
-		r = ^r
+		v = ^v
 	}
-	return min(r, math.MaxInt64-1)
+	return min(v, missingRank-1)
 }
 
 // gathering collects candidates, the best ones where only so many are wanted.
@@ -147,7 +154,8 @@ func (q *question) gather(ctx context.Context, want int) (*gathering, error) {
 	if err := q.gatherFresh(out); err != nil {
 		return nil, err
 	}
-	early := !q.count && q.newestFirst()
+	newest := q.newestFirst()
+	early := newest && !q.count
 	var next atomic.Int64
 	var mu sync.Mutex
 	work := func() error {
@@ -178,7 +186,7 @@ func (q *question) gather(ctx context.Context, want int) (*gathering, error) {
 				if err := q.gatherSegment(&openSegment{segment: q.snap.segments[segments[i].index], x: &x}, segments[i].index, mine); err != nil {
 					return err
 				}
-				if early && !mine.open && len(mine.rows) >= want {
+				if newest && !mine.open && len(mine.rows) >= want { // older ones need only be counted
 					mine.prune()
 				}
 			}
@@ -271,20 +279,31 @@ func (q *question) gatherSegment(o *openSegment, at int, g *gathering) error {
 		return err
 	}
 	k := q.r.Order[0]
-	c, _ := query.ColumnOf(q.view, k.Ref.Column)
-	var col *column
-	direct := c.Kind == query.IntKind || c.Kind == query.TimeKind || c.Kind == query.MoneyKind || c.Kind == query.DurationKind
-	if direct = direct && k.Ref.Column != query.ColEnd; direct {
-		col = o.col(q.view, k.Ref.Column)
-	}
-	for _, row := range slices.Backward(s.rows) { // what came last is most often the newest
-		v := query.SortValue{}
-		if direct {
-			n, ok := col.int(int(row))
-			v = query.SortValue{Int: n, Missing: !ok}
-		} else {
-			v = query.SortOf(q.view, k, o.row(q.view, int(row)))
+	if k.Ref.Column == query.ColStart && !s.open && len(s.unsure) == 0 {
+		h := o.share(q.pid)
+		times, _ := h.of(q.view)
+		first, last := rankInt(k, times.lo), rankInt(k, times.hi)
+		timed := times.lo > 0                                                  // else some have no time, and come last
+		if timed && max(first, last) < g.after || min(first, last) > g.bound { // none of them is on the page
+			g.total += int64(len(s.rows))
+			return nil
 		}
+	}
+	c, _ := query.ColumnOf(q.view, k.Ref.Column)
+	direct := c.Kind == query.IntKind || c.Kind == query.TimeKind || c.Kind == query.MoneyKind || c.Kind == query.DurationKind
+	if direct = direct && k.Ref.Column != query.ColEnd && k.Ref.Column != query.ColScoreCount; direct {
+		col := o.col(q.view, k.Ref.Column)
+		for _, row := range slices.Backward(s.rows) { // what came last is most often the newest
+			r := missingRank
+			if n, ok := col.int(int(row)); ok {
+				r = rankInt(k, n)
+			}
+			g.add(candidate{r, int32(at), row, s.isOpen(row)})
+		}
+		return o.err
+	}
+	for _, row := range slices.Backward(s.rows) {
+		v := query.SortOf(q.view, k, o.row(q.view, int(row)))
 		g.add(candidate{rank(k, v), int32(at), row, s.isOpen(row)})
 	}
 	return o.err

@@ -3,7 +3,6 @@ package local
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -249,17 +248,8 @@ func (s *Store) reread(ctx context.Context, seg *segment) (chosen []*freshEntry,
 func (s *Store) pairsOf(ctx context.Context, c *sqlConn, seg *segment) (map[int64][]uint64, error) {
 	o := &openSegment{segment: seg, x: &lookup{s: s, ctx: ctx, c: c}}
 	out := map[int64][]uint64{}
-	col := o.named(pairsColumn)
-	for i := range seg.traces {
-		words, ok := col.string(i)
-		if !ok {
-			continue
-		}
-		pairs := make([]uint64, 0, len(words)/8)
-		for b := []byte(words); len(b) >= 8; b = b[8:] {
-			pairs = append(pairs, binary.LittleEndian.Uint64(b))
-		}
-		out[o.tid(i)] = pairs
+	if col := o.named(pairsColumn); col != nil && col.pairs != nil {
+		col.pairs.each(seg.traces, func(row int, pairs []uint64) { out[o.tid(row)] = pairs })
 	}
 	if errors.Is(o.err, errCorrupt) {
 		return nil, nil

@@ -12,7 +12,8 @@ import (
 	"github.com/clewhq/clew/internal/store/local"
 )
 
-// BenchmarkLists asks some questions of 30,000 traces with 240,000 observations.
+// BenchmarkLists asks some questions of 30,000 traces with 240,000 observations,
+// between which other projects have some of theirs.
 func BenchmarkLists(b *testing.B) {
 	s, err := local.Open(b.Context(), b.TempDir(), local.Options{SealAfter: -1, Derive: func(_ string, o *domain.Observation) {
 		o.Derived.TotalCost = domain.Some(domain.Money(o.Start.Nanos() * 17 % 1e12))
@@ -50,8 +51,11 @@ func BenchmarkLists(b *testing.B) {
 				batch.Scores = append(batch.Scores, sc)
 			}
 		}
-		if err := s.Append(b.Context(), []store.Batch{batch})[0]; err != nil {
-			b.Fatal(err)
+		other := store.Batch{Project: fmt.Sprint("other-", n%999), Observations: batch.Observations[:1]}
+		for _, err := range s.Append(b.Context(), []store.Batch{batch, other}) {
+			if err != nil {
+				b.Fatal(err)
+			}
 		}
 	}
 	if err := s.Maintain(b.Context()); err != nil {

@@ -31,28 +31,65 @@ func (q *scan) sel(o *openSegment, stale []int64) (selection, error) {
 	if q.excluded(o) {
 		return selection{}, nil
 	}
-	rows := q.tracesOf(o, stale)
-	s := selection{}
-	if q.view == query.Traces {
-		s.rows = rows
-	} else {
-		rows = q.byTrace(o, rows)
-		s.rows = o.x.rows[1][:0]
-		for _, t := range rows {
-			from, to := o.observationsOf(int(t))
-			for i := from; i < to; i++ {
-				s.rows = append(s.rows, int32(i))
-			}
-		}
-		o.x.rows[1] = s.rows[:0]
+	h := o.share(q.pid)
+	s := selection{rows: o.allTraces()}
+	few := int(h.traces) < o.traces/2
+	if few {
+		s.rows = q.ours(o, stale, s.rows)
 	}
-	for i := range q.conjuncts {
+	rest := q.conjuncts
+	if q.view == query.Traces {
+		for len(rest) > 0 && q.looping(&rest[0]) {
+			q.apply(o, &rest[0], &s)
+			rest = rest[1:]
+		}
+	} else {
+		s.rows = q.byTrace(o, s.rows)
+	}
+	if !few { // those of others are few, and fewer once conditions are met
+		s.rows = q.ours(o, stale, s.rows)
+	}
+	if q.view == query.Observations {
+		s.rows = o.allObservations(s.rows)
+	}
+	for i := range rest {
 		if len(s.rows) == 0 {
 			break
 		}
-		q.apply(o, &q.conjuncts[i], &s)
+		q.apply(o, &rest[i], &s)
 	}
 	return s, o.err
+}
+
+// firstRows is the numbers of as many rows as most segments have.
+var firstRows = func() (rows [2 * segmentRows]int32) {
+	for i := range rows {
+		rows[i] = int32(i)
+	}
+	return rows
+}()
+
+// allTraces is every row of traces, in scratch space.
+func (o *openSegment) allTraces() []int32 {
+	rows := append(o.x.rows[0][:0], firstRows[:min(o.traces, len(firstRows))]...)
+	for i := len(rows); i < o.traces; i++ {
+		rows = append(rows, int32(i))
+	}
+	o.x.rows[0] = rows
+	return rows
+}
+
+// allObservations is every row of traces' observations, in scratch space.
+func (o *openSegment) allObservations(traces []int32) []int32 {
+	rows := o.x.rows[1][:0]
+	for _, t := range traces {
+		from, to := o.observationsOf(int(t))
+		for i := from; i < to; i++ {
+			rows = append(rows, int32(i))
+		}
+	}
+	o.x.rows[1] = rows
+	return rows
 }
 
 // excluded reports whether the segment has no row of the project, or none in an
@@ -71,34 +108,22 @@ func (q *scan) excluded(o *openSegment) bool {
 	return false
 }
 
-// tracesOf is the rows of the project's traces that are not stale.
-func (q *scan) tracesOf(o *openSegment, stale []int64) []int32 {
-	rows := o.x.rows[0][:0]
-	var tids *column
-	if len(stale) > 0 {
-		tids = o.named(tidColumn)
+// ours is the rows of the project's traces, of some, that are not stale.
+func (q *scan) ours(o *openSegment, stale []int64, rows []int32) []int32 {
+	if len(o.projects) > 1 && len(rows) > 0 {
+		rows = o.named(pidColumn).keepNumber(q.pid, rows)
 	}
-	pids := o.named(pidColumn)
-	alone := len(o.projects) == 1
-	for i := range o.traces {
-		if !alone {
-			if pid, _ := pids.int(i); pid != q.pid {
-				continue
-			}
-		}
-		if tids != nil {
-			tid, _ := tids.int(i)
-			for len(stale) > 0 && stale[0] < tid {
-				stale = stale[1:]
-			}
-			if len(stale) > 0 && stale[0] == tid {
-				continue
-			}
-		}
-		rows = append(rows, int32(i))
+	if len(stale) == 0 {
+		return rows
 	}
-	o.x.rows[0] = rows[:0]
-	return rows
+	tids := o.named(tidColumn)
+	return keep(rows, func(i int) bool {
+		tid, _ := tids.int(i)
+		for len(stale) > 0 && stale[0] < tid {
+			stale = stale[1:]
+		}
+		return len(stale) == 0 || stale[0] != tid
+	})
 }
 
 // byTrace applies the conditions that observations take from their trace.
@@ -109,7 +134,7 @@ func (q *scan) byTrace(o *openSegment, traces []int32) []int32 {
 		switch {
 		case of == 0:
 		case c.Text != nil:
-			traces = keepTexts(o.col(query.Traces, of), c.Text, traces)
+			traces = keepTexts(o.col(query.Traces, of), c, traces)
 		case c.Element != nil:
 			traces = keepLists(o.col(query.Traces, of), c.Element, traces)
 		}
@@ -119,19 +144,21 @@ func (q *scan) byTrace(o *openSegment, traces []int32) []int32 {
 
 // keepTexts is the rows whose text passes; each text of the dictionary is
 // tested once.
-func keepTexts(col *column, test func(string) bool, rows []int32) []int32 {
-	if col == nil {
+func keepTexts(col *column, c *query.Conjunct, rows []int32) []int32 {
+	switch {
+	case col == nil:
 		return nil
-	}
-	if col.plain || col.words > len(rows) {
+	case c.Texts != nil && len(c.Texts) <= maxSought:
+		return keepSought(col, c.Texts, rows)
+	case col.plain || col.words > len(rows):
 		return keep(rows, func(i int) bool {
 			s, ok := col.string(i)
-			return ok && test(s)
+			return ok && c.Text(s)
 		})
 	}
 	pass, any := make([]bool, col.words), false
 	for code := range pass {
-		pass[code] = test(col.word(code))
+		pass[code] = c.Text(col.word(code))
 		any = any || pass[code]
 	}
 	if !any {
@@ -140,8 +167,35 @@ func keepTexts(col *column, test func(string) bool, rows []int32) []int32 {
 	return keepCodes(col, pass, rows)
 }
 
+// maxSought is how many texts are looked for in a dictionary one by one.
+const maxSought = 4
+
+// keepSought is the rows whose text is one of a few.
+func keepSought(col *column, texts []string, rows []int32) []int32 {
+	var codes [maxSought]int
+	found := codes[:0]
+	for _, text := range texts {
+		if code := col.find(text); code >= 0 {
+			found = append(found, code)
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return nil
+	case len(found) == 1:
+		return col.keepNumber(int64(found[0]), rows)
+	}
+	pass := make([]bool, col.words)
+	for _, code := range found {
+		pass[code] = true
+	}
+	return keepCodes(col, pass, rows)
+}
+
 // keepCodes is the rows whose place in the dictionary passes. Most of what a
-// question costs is spent here, so the usual widths are read without detours.
+// question costs is spent here and in keepNumber, so the usual widths are read
+// without detours, and rows are written down before it is known whether they
+// stay: a jump that no processor can foresee costs more.
 func keepCodes(col *column, pass []bool, rows []int32) []int32 {
 	if col.plain || col.base != 0 || col.width != 1 && col.width != 2 {
 		return keep(rows, func(i int) bool {
@@ -149,22 +203,27 @@ func keepCodes(col *column, pass []bool, rows []int32) []int32 {
 			return code >= 0 && pass[code]
 		})
 	}
-	byNumber := append(make([]bool, 1, len(pass)+1), pass...) // a number is one more than the place, 0 is missing
-	out := rows[:0]
+	byNumber := make([]uint8, max(256, len(pass)+1)) // a number is one more than the place, 0 is missing
+	for code, ok := range pass {
+		if ok {
+			byNumber[code+1] = 1
+		}
+	}
+	n := 0
 	if col.width == 1 {
 		for _, r := range rows {
-			if n := int(col.nums[r]); n < len(byNumber) && byNumber[n] {
-				out = append(out, r)
-			}
+			rows[n] = r
+			n += int(byNumber[col.nums[r]])
 		}
-		return out
+		return rows[:n]
 	}
 	for _, r := range rows {
-		if n := int(binary.LittleEndian.Uint16(col.nums[2*r:])); n < len(byNumber) && byNumber[n] {
-			out = append(out, r)
+		rows[n] = r
+		if at := int(binary.LittleEndian.Uint16(col.nums[2*r:])); at < len(byNumber) {
+			n += int(byNumber[at])
 		}
 	}
-	return out
+	return rows[:n]
 }
 
 // keepLists is the rows whose list has an element that passes; each text that
@@ -183,9 +242,11 @@ func keepLists(col *column, test func(string) bool, rows []int32) []int32 {
 		return nil
 	}
 	pass := make([]bool, col.words)
-	for code := range pass {
-		for _, place := range col.membersOf(code) {
-			pass[code] = pass[code] || elements[place]
+	for place, ok := range elements {
+		if ok {
+			for _, list := range col.holdersOf(place) {
+				pass[list] = true
+			}
 		}
 	}
 	return keepCodes(col, pass, rows)
@@ -219,10 +280,21 @@ func keep(rows []int32, f func(i int) bool) []int32 {
 	return out
 }
 
+// derived reports whether segments have no column of what a condition is about.
+func (q *scan) derived(c *query.Conjunct) bool {
+	return q.view == query.Traces && (c.Col == query.ColLevel || c.Col == query.ColExperiment || c.Col == query.ColScoreCount) ||
+		q.view == query.Observations && (c.Col == query.ColEnd || c.Col == query.ColScoreCount)
+}
+
+// looping reports whether a condition is a loop over a column of traces, which
+// costs less than to find out first whose they are.
+func (q *scan) looping(c *query.Conjunct) bool {
+	return c.Pair != nil || !c.Needs.Bodies && !q.derived(c) && (c.Text != nil || c.Element != nil || c.Int != nil)
+}
+
 // apply keeps the rows that meet a condition, or may.
 func (q *scan) apply(o *openSegment, c *query.Conjunct, s *selection) {
-	derived := q.view == query.Traces && (c.Col == query.ColLevel || c.Col == query.ColExperiment) ||
-		q.view == query.Observations && c.Col == query.ColEnd
+	derived := q.derived(c)
 	switch {
 	case c.Pair != nil && q.view == query.Traces:
 		q.applyPair(o, c.Pair, s)
@@ -235,8 +307,8 @@ func (q *scan) apply(o *openSegment, c *query.Conjunct, s *selection) {
 		s.rows = keepLists(o.col(q.view, c.Col), c.Element, s.rows)
 	case (c.Text != nil || c.Element != nil) && ofTheTrace[c.Col] != 0 && q.view == query.Observations: // done by byTrace
 	case c.Text != nil && !derived:
-		s.rows = keepTexts(o.col(q.view, c.Col), c.Text, s.rows)
-	case c.Int != nil && !derived && c.Col != query.ColScoreCount:
+		s.rows = keepTexts(o.col(q.view, c.Col), c, s.rows)
+	case c.Int != nil && !derived:
 		col := o.col(q.view, c.Col)
 		if col == nil {
 			s.rows = nil
@@ -264,31 +336,28 @@ func (q *scan) apply(o *openSegment, c *query.Conjunct, s *selection) {
 // applyPair tests metadata pairs where they are known; the other rows stay open.
 func (q *scan) applyPair(o *openSegment, p *query.Pair, s *selection) {
 	col := o.named(pairsColumn)
-	if col == nil {
+	if col == nil || col.pairs == nil {
 		s.open = true
 		return
 	}
-	if len(p.Texts) == 0 {
-		s.rows = nil
-		return
-	}
-	pass := make([]bool, col.words)
+	var held []int32
 	for _, text := range p.Texts {
-		col.markHolding(pairHash(p.Path, text), pass)
+		held = col.pairs.holding(pairHash(p.Path, text), held)
 	}
-	if col.full() {
-		s.rows = keepCodes(col, pass, s.rows)
-		return
-	}
-	s.rows = keep(s.rows, func(i int) bool {
-		code := col.code(i)
-		if code < 0 { // what is not known has to be looked at
-			if s.unsure == nil {
-				s.unsure = map[int32]bool{}
-			}
-			s.unsure[int32(i)] = true
+	for i := range col.pairs.unknown.n { // what is not known has to be looked at
+		row, _ := col.pairs.unknown.int(i)
+		if s.unsure == nil {
+			s.unsure = map[int32]bool{}
 		}
-		return code < 0 || pass[code]
+		s.unsure[int32(row)] = true
+		held = append(held, int32(row))
+	}
+	slices.Sort(held)
+	s.rows = keep(s.rows, func(i int) bool {
+		for len(held) > 0 && held[0] < int32(i) {
+			held = held[1:]
+		}
+		return len(held) > 0 && held[0] == int32(i)
 	})
 }
 

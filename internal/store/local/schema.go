@@ -134,6 +134,11 @@ DELETE FROM stale;
 DELETE FROM segments;
 DELETE FROM columns;
 DELETE FROM stale;
+`, `
+-- Segments find metadata by its pairs; they are made anew.
+DELETE FROM segments;
+DELETE FROM columns;
+DELETE FROM stale;
 `}
 
 // migrate brings the database to the newest schema.

@@ -1,9 +1,11 @@
 package local
 
 import (
-	"encoding/binary"
+	"bytes"
 	"maps"
 	"slices"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/clewhq/clew/internal/query"
 )
@@ -25,6 +27,7 @@ const (
 type segmentWriter struct {
 	seg     segment // without its projects
 	shares  map[int64]*share
+	pairs   pairsWriter
 	columns map[string]*columnWriter
 	views   map[query.View][]*columnWriter // those of segmentColumns
 }
@@ -142,13 +145,7 @@ func (w *segmentWriter) add(n *narrow) {
 	w.int(pidColumn, row, n.pid, true)
 	w.int(firstColumn, row, int64(w.seg.observations), true)
 	w.int(beganColumn, row, n.trace.Totals.Start.Nanos(), n.trace.Totals.Start.IsSet())
-	if n.pairsKnown {
-		b := make([]byte, 0, 8*len(n.pairs))
-		for _, p := range n.pairs {
-			b = binary.LittleEndian.AppendUint64(b, p)
-		}
-		w.text(pairsColumn, row, string(b), true)
-	}
+	w.pairs.add(n.pairs, n.pairsKnown)
 	w.view(query.Traces, row, rec)
 	if row == 0 {
 		w.seg.tidMin = n.tid
@@ -219,12 +216,14 @@ func (w *segmentWriter) view(v query.View, row int, r query.Row) {
 	}
 }
 
-// encoded is the columns that hold anything, by name.
+// encoded is the columns that hold anything, by name. Of those that are alike,
+// as costs are and their parts by key, one is whole, and the others name it.
 func (w *segmentWriter) encoded() map[string][]byte {
 	out := make(map[string][]byte, len(w.columns))
-	for name, c := range w.columns {
+	wholes := map[uint64]string{}
+	for _, name := range slices.Sorted(maps.Keys(w.columns)) {
 		giveWay()
-		rows := w.seg.observations
+		c, rows := w.columns[name], w.seg.observations
 		if name[0] == 't' {
 			rows = w.seg.traces
 		}
@@ -233,9 +232,19 @@ func (w *segmentWriter) encoded() map[string][]byte {
 		if c.text {
 			b = c.texts.encode()
 		}
-		if b != nil {
-			out[name] = b
+		if b == nil {
+			continue
 		}
+		hash := xxhash.Sum64(b)
+		if whole, found := wholes[hash]; found && whole[0] == name[0] && bytes.Equal(out[whole], b) {
+			b = append([]byte{sameColumn}, whole...)
+		} else {
+			wholes[hash] = name
+		}
+		out[name] = b
+	}
+	if b := w.pairs.encode(); b != nil {
+		out[pairsColumn] = b
 	}
 	return out
 }

@@ -26,8 +26,9 @@ type columnKey struct {
 }
 
 type cachedColumn struct {
-	key columnKey
-	col *column // nil: the segment has no such column
+	key  columnKey
+	col  *column // nil: the segment has no such column
+	same string  // or it is the same as that of this name
 }
 
 // columnBytes bounds the columns that are kept: enough for what a hundred
@@ -38,15 +39,15 @@ func newColumnCache() *columnCache {
 	return &columnCache{at: map[columnKey]*list.Element{}, order: list.New(), most: columnBytes}
 }
 
-func (c *columnCache) get(k columnKey) (col *column, found bool) {
+func (c *columnCache) get(k columnKey) *cachedColumn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.at[k]
 	if e == nil {
-		return nil, false
+		return nil
 	}
 	c.order.MoveToFront(e)
-	return e.Value.(*cachedColumn).col, true
+	return e.Value.(*cachedColumn)
 }
 
 func (k *cachedColumn) size() int {
@@ -56,14 +57,13 @@ func (k *cachedColumn) size() int {
 	return len(k.col.blob) + 200
 }
 
-func (c *columnCache) put(k columnKey, col *column) {
+func (c *columnCache) put(one *cachedColumn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.at[k] != nil {
+	if c.at[one.key] != nil {
 		return
 	}
-	one := &cachedColumn{k, col}
-	c.at[k] = c.order.PushFront(one)
+	c.at[one.key] = c.order.PushFront(one)
 	for c.bytes += one.size(); c.bytes > c.most && c.order.Len() > 1; {
 		c.evict(c.order.Back())
 	}
@@ -92,12 +92,25 @@ func (c *columnCache) forget(sid int64) {
 // errMoved says that a segment was replaced while it was read.
 var errMoved = fmt.Errorf("the segment is no more: %w", errStop)
 
-// open reads a column of a segment, nil where it has none of that name.
+// openColumn reads a column of a segment, nil where it has none of that name.
 func (s *Store) openColumn(c *sqlConn, seg *segment, name string) (*column, error) {
 	key := columnKey{seg.sid, name}
-	if col, found := s.columns.get(key); found {
-		return col, nil
+	one := s.columns.get(key)
+	if one == nil {
+		var err error
+		if one, err = readColumn(c, seg, name); err != nil {
+			return nil, err
+		}
+		one.key = key
+		s.columns.put(one)
 	}
+	if one.same != "" {
+		return s.openColumn(c, seg, one.same)
+	}
+	return one.col, nil
+}
+
+func readColumn(c *sqlConn, seg *segment, name string) (*cachedColumn, error) {
 	var blob []byte
 	found, err := c.one("SELECT data FROM columns WHERE sid = ? AND name = ?", func(r row) { blob = slices.Clone(r.blob(0)) }, seg.sid, name)
 	if err != nil {
@@ -107,8 +120,14 @@ func (s *Store) openColumn(c *sqlConn, seg *segment, name string) (*column, erro
 		if n, err := c.integer("SELECT count(*) FROM segments WHERE sid = ?", seg.sid); err != nil || n == 0 {
 			return nil, cmp.Or(err, errMoved)
 		}
-		s.columns.put(key, nil)
-		return nil, nil
+		return &cachedColumn{}, nil
+	}
+	if len(blob) > 1 && blob[0] == sameColumn {
+		same := string(blob[1:])
+		if same[0] != name[0] || same >= name { // it could go round in a circle
+			return nil, fmt.Errorf("segment %d, column %s is to be the same as %q: %w", seg.sid, name, same, errCorrupt)
+		}
+		return &cachedColumn{same: same}, nil
 	}
 	rows := seg.observations
 	if name[0] == 't' {
@@ -118,8 +137,7 @@ func (s *Store) openColumn(c *sqlConn, seg *segment, name string) (*column, erro
 	if err != nil {
 		return nil, fmt.Errorf("segment %d, column %s: %w", seg.sid, name, err)
 	}
-	s.columns.put(key, col)
-	return col, nil
+	return &cachedColumn{col: col}, nil
 }
 
 // openSegment is a segment that is being read, on one connection.

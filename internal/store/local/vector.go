@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
-	"sort"
+	"slices"
 	"sync"
 	"unsafe"
 )
@@ -20,6 +20,8 @@ const (
 	packedInts  = 1 // what a value is above base, plus one; 0 is missing
 	packedTexts = 2 // a dictionary, then packed places in it
 	packedHex   = 3 // the same of texts that are hexadecimal digits, in pairs
+	packedPairs = 4 // metadata pairs, see pairsWriter
+	sameColumn  = 5 // the name of another column of the segment, which has the same bytes
 )
 
 // column is a column of a segment, as it lies in its blob.
@@ -37,16 +39,17 @@ type column struct {
 	hex   bool
 	plain bool // row i has text i: there are no numbers
 
-	// Of a column of lists, made when it is first asked for: the texts that they
-	// are made of, and the places of those that make up each list of the
-	// dictionary, one list behind the other.
-	once     sync.Once
-	elements []string
-	members  []int32
-	listEnds []int32
+	pairs *pairs // of a column of metadata pairs: there is nothing else in it
 
-	looked sync.Once // whether it is full, see there
-	isFull bool
+	// Of a column of lists, made when it is first asked for: the texts that they
+	// are made of; the places of those that make up each list of the dictionary,
+	// one list behind the other; and the lists that hold each of them, likewise.
+	once       sync.Once
+	elements   []string
+	members    []int32
+	listEnds   []int32
+	holders    []int32
+	holderEnds []int32
 }
 
 // intsWriter gathers the integers of a column.
@@ -193,8 +196,13 @@ func openColumn(blob []byte, n int) (*column, error) {
 	if len(blob) < 2 {
 		return nil, bad
 	}
-	if blob[0] == packedInts {
+	switch blob[0] {
+	case packedInts:
 		return c, c.openInts(blob, bad)
+	case packedPairs:
+		var err error
+		c.pairs, err = openPairs(blob, n)
+		return c, err
 	}
 	if blob[0] != packedTexts && blob[0] != packedHex || len(blob) < 6 {
 		return nil, bad
@@ -237,36 +245,6 @@ func (c *column) openInts(b []byte, bad error) error {
 	return nil
 }
 
-// markHolding notes which texts of the dictionary hold a number, of those that
-// are made of numbers of eight bytes.
-func (c *column) markHolding(n uint64, marks []bool) {
-	if c.hex { // by chance: their bytes were all digits
-		for code := range marks {
-			for word := []byte(c.word(code)); len(word) >= 8; word = word[8:] {
-				marks[code] = marks[code] || binary.LittleEndian.Uint64(word) == n
-			}
-		}
-		return
-	}
-	for at := 0; at+8 <= len(c.text); at += 8 {
-		if binary.LittleEndian.Uint64(c.text[at:]) == n {
-			code := sort.Search(c.words, func(i int) bool { return int(binary.LittleEndian.Uint32(c.ends[4*i:])) > at })
-			marks[code] = true
-		}
-	}
-}
-
-// full reports whether no row lacks a text.
-func (c *column) full() bool {
-	c.looked.Do(func() {
-		c.isFull = true
-		for i := 0; i < c.n && c.isFull; i++ {
-			c.isFull = c.code(i) >= 0
-		}
-	})
-	return c.isFull
-}
-
 // int is the integer of row i.
 func (c *column) int(i int) (int64, bool) {
 	if c == nil {
@@ -277,6 +255,52 @@ func (c *column) int(i int) (int64, bool) {
 	}
 	u := binary.LittleEndian.Uint64(c.nums[i*c.width:]) & c.mask
 	return int64(u - 1 + uint64(c.base)), u != 0
+}
+
+// keepNumber is the rows, of some, whose integer or place in the dictionary is v.
+func (c *column) keepNumber(v int64, rows []int32) []int32 {
+	switch {
+	case c.plain:
+		at, found := slices.BinarySearch(rows, int32(v))
+		if !found {
+			return nil
+		}
+		return rows[at : at+1]
+	case c.width == 0:
+		if v != c.base {
+			return nil
+		}
+		return rows
+	}
+	want := uint64(v) - uint64(c.base) + 1
+	if want == 0 || want > c.mask {
+		return nil
+	}
+	n := 0
+	switch c.width {
+	case 1:
+		for _, r := range rows {
+			rows[n] = r
+			if c.nums[r] == byte(want) {
+				n++
+			}
+		}
+	case 2:
+		for _, r := range rows {
+			rows[n] = r
+			if binary.LittleEndian.Uint16(c.nums[2*r:]) == uint16(want) {
+				n++
+			}
+		}
+	default:
+		for _, r := range rows {
+			rows[n] = r
+			if binary.LittleEndian.Uint64(c.nums[int(r)*c.width:])&c.mask == want {
+				n++
+			}
+		}
+	}
+	return rows[:n]
 }
 
 // code is the place of row i's text in the dictionary, -1 where it is missing.
@@ -292,6 +316,29 @@ func (c *column) code(i int) int {
 		return -1
 	}
 	return int(v)
+}
+
+// find is the place of a text in the dictionary, -1 where it is not there.
+func (c *column) find(text string) int {
+	if c.hex {
+		if len(text)%2 != 0 || !isLowerHex(text) {
+			return -1
+		}
+		raw, _ := hex.DecodeString(text) // they are hexadecimal digits
+		text = string(raw)
+	}
+	from, last := uint32(0), byte(0)
+	if text != "" {
+		last = text[len(text)-1] // texts that are as long differ most often at their ends
+	}
+	for code := range c.words {
+		end := binary.LittleEndian.Uint32(c.ends[4*code:])
+		if int(end-from) == len(text) && (text == "" || c.text[end-1] == last) && string(c.text[from:end]) == text {
+			return code
+		}
+		from = end
+	}
+	return -1
 }
 
 // word is a text of the dictionary. It points into the column unless it was
@@ -341,7 +388,33 @@ func (c *column) takeApart() {
 			}
 			c.listEnds[i] = int32(len(c.members))
 		}
+		c.holderEnds = make([]int32, len(c.elements))
+		for _, place := range c.members {
+			c.holderEnds[place]++
+		}
+		end := int32(0)
+		for place, n := range c.holderEnds {
+			c.holderEnds[place] = end // where they begin, until all are there
+			end += n
+		}
+		c.holders = make([]int32, len(c.members))
+		for list := range c.listEnds {
+			for _, place := range c.membersOf(list) {
+				c.holders[c.holderEnds[place]] = int32(list)
+				c.holderEnds[place]++
+			}
+		}
 	})
+}
+
+// holdersOf is the lists of the dictionary that hold a text, once the column is
+// taken apart.
+func (c *column) holdersOf(place int) []int32 {
+	from := int32(0)
+	if place > 0 {
+		from = c.holderEnds[place-1]
+	}
+	return c.holders[from:c.holderEnds[place]]
 }
 
 // membersOf is the places of the texts of a list of the dictionary, once the
