@@ -27,6 +27,7 @@ type Words struct {
 	Terms  []string                 // one of the bodies of a matching row holds all of them, unless
 	Narrow func(r Row) bool         // the row matches by its narrow fields; nil: those are not searched
 	In     func(folded []byte) bool // reports whether a body, made Searchable, holds the words
+	needle string                   // a text that holds the words holds this, folded; "" where nothing is known
 }
 
 // Pair asks whether the row's metadata holds one of these texts at a path.
@@ -187,7 +188,8 @@ func wordsOf(v View, f Filter, n node) *Words {
 	}
 	switch f := f.(type) {
 	case Text:
-		w := &Words{Terms: f.Terms(), In: newPhrase(f.Query, f.Prefix).in}
+		p := newPhrase(f.Query, f.Prefix)
+		w := &Words{Terms: f.Terms(), In: p.in, needle: needleOf(p.tokens)}
 		search, _ := n.(*textSearch)
 		switch {
 		case len(w.Terms) == 0 || search == nil:
@@ -205,7 +207,8 @@ func wordsOf(v View, f Filter, n node) *Words {
 		}
 		t := Text{Query: f.Values[0].Str}
 		if terms := t.Terms(); len(terms) > 0 {
-			return &Words{Terms: terms, In: newPhrase(t.Query, false).in}
+			p := newPhrase(t.Query, false)
+			return &Words{Terms: terms, In: p.in, needle: needleOf(p.tokens)}
 		}
 	}
 	return nil

@@ -68,16 +68,18 @@ type gathering struct {
 	want  int   // how many, at least, in order; 0: all
 	bound int64 // rows of a higher rank are not wanted any more
 	after int64 // rows of a lower rank lie before the page
+	until int64 // rows of a lower rank are all there
 	total int64 // rows that matched for sure
 	open  bool  // some rows are open
+	count bool  // open rows have to be kept to be counted
 }
 
 // pruneStep is how many rows are gathered beyond those wanted before the worst
 // are dropped.
 const pruneStep = 512
 
-func newGathering(want int, after int64) *gathering {
-	return &gathering{want: want, bound: math.MaxInt64, after: after}
+func newGathering(want int, after int64, count bool) *gathering {
+	return &gathering{want: want, bound: math.MaxInt64, after: after, until: math.MaxInt64, count: count}
 }
 
 func (g *gathering) add(c candidate) {
@@ -94,8 +96,11 @@ func (g *gathering) add(c candidate) {
 	}
 }
 
-// wants reports whether a row may be on the page.
-func (g *gathering) wants(c candidate) bool { return c.rank >= g.after && c.rank <= g.bound }
+// wants reports whether a row may be on the page, or has to be looked at to be
+// counted.
+func (g *gathering) wants(c candidate) bool {
+	return c.rank >= g.after && c.rank <= g.bound || c.open && g.count
+}
 
 // prune drops what cannot be on the page. All rows of the last rank stay, and
 // those of the cursor's, of which some may lie before the page.
@@ -138,28 +143,43 @@ type question struct {
 	x     *lookup
 	snap  snapshot
 	count bool // every row has to be looked at
+
+	search *wordSearch // what is not yet looked into, nil for nothing
+	left   []segmentAt // segments that nobody looked at yet
 }
 
 // workers is how many goroutines look through segments.
 const workers = 2
 
-// gather looks through everything for candidates.
+// gather looks for candidates, the first ones at least.
 func (q *question) gather(ctx context.Context, want int) (*gathering, error) {
 	after := int64(math.MinInt64)
 	if q.r.After != nil {
 		after = rank(q.r.Order[0], q.r.After[0])
 	}
-	segments := q.segments()
-	out := newGathering(want, after)
+	out := newGathering(want, after, q.count)
 	if err := q.gatherFresh(out); err != nil {
 		return nil, err
 	}
+	q.left = q.segments()
+	return out, q.gatherMore(ctx, out)
+}
+
+// openRows is how many candidates that are open are gathered before they are
+// tested: most pages are full by then. Tests make it less.
+var openRows = 4096
+
+// gatherMore adds what the segments hold that are left, of open candidates only
+// so many at a time.
+func (q *question) gatherMore(ctx context.Context, out *gathering) error {
 	newest := q.newestFirst()
 	early := newest && !q.count
+	segments := q.left
+	q.left = nil
 	var next atomic.Int64
 	var mu sync.Mutex
 	work := func() error {
-		mine := newGathering(want, after)
+		mine := newGathering(out.want, out.after, q.count)
 		err := q.s.reads.read(ctx, func(c *sqlConn) error {
 			x := *q.x
 			x.c = c
@@ -186,8 +206,12 @@ func (q *question) gather(ctx context.Context, want int) (*gathering, error) {
 				if err := q.gatherSegment(&openSegment{segment: q.snap.segments[segments[i].index], x: &x}, segments[i].index, mine); err != nil {
 					return err
 				}
-				if newest && !mine.open && len(mine.rows) >= want { // older ones need only be counted
+				if newest && !mine.open && len(mine.rows) >= out.want { // older ones need only be counted
 					mine.prune()
+				}
+				if early && mine.open && len(mine.rows) >= openRows {
+					q.left = segments[i+1:]
+					return x.err
 				}
 			}
 		})
@@ -206,7 +230,11 @@ func (q *question) gather(ctx context.Context, want int) (*gathering, error) {
 		wg.Go(func() { errs[i] = work() })
 	}
 	wg.Wait()
-	return out, errors.Join(errs...)
+	out.until = math.MaxInt64
+	if len(q.left) > 0 {
+		out.until = rankInt(q.r.Order[0], q.left[0].at.hi)
+	}
+	return errors.Join(errs...)
 }
 
 // segmentAt is the place of a segment in the snapshot, and the times of what it

@@ -71,3 +71,11 @@ func (s *Store) ForgetSegments(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// SetOpenRows makes lists test candidates that are open after so many, for the
+// time of a test.
+func SetOpenRows(t *testing.T, n int) {
+	was := openRows
+	openRows = n
+	t.Cleanup(func() { openRows = was })
+}

@@ -249,9 +249,27 @@ type pager struct {
 }
 
 func (p *pager) run(ctx context.Context) error {
-	began := time.Now()
+	for began := time.Now(); ; {
+		done, err := p.goThrough(ctx, began)
+		if done || err != nil || len(p.left) == 0 {
+			return err
+		}
+		if err := p.gatherMore(ctx, p.g); err != nil {
+			return err
+		}
+	}
+}
+
+// goThrough looks at the candidates that nothing comes before any more, and
+// reports whether the page is done with.
+func (p *pager) goThrough(ctx context.Context, began time.Time) (done bool, err error) {
 	slices.SortFunc(p.g.rows, func(a, b candidate) int { return cmp.Compare(a.rank, b.rank) })
-	for rows := p.g.rows; len(rows) > 0; {
+	rows := p.g.rows
+	if len(p.left) > 0 {
+		n, _ := slices.BinarySearchFunc(rows, p.g.until, func(c candidate, until int64) int { return cmp.Compare(c.rank, until) })
+		rows, p.g.rows = rows[:n], rows[n:]
+	}
+	for len(rows) > 0 {
 		n := min(runRows, len(rows))
 		if !p.g.open {
 			n = min(n, p.skip+p.l.Limit-len(p.page)+1)
@@ -261,27 +279,32 @@ func (p *pager) run(ctx context.Context) error {
 		}
 		run, err := p.locate(ctx, rows[:n])
 		if err != nil {
-			return err
+			return false, err
 		}
 		rows = rows[n:]
 		for i := range run {
 			if p.more && !(p.l.Total && p.g.open) {
-				return nil
+				return true, nil
 			}
 			if run[i].open && (p.x.bytes > maxOpened || time.Since(began) > maxLooking) {
 				p.stopped, p.uncounted = !p.more, true
-				return nil
+				return true, nil
 			}
-			if err := p.take(ctx, &run[i]); err != nil {
-				return err
+			if err := p.take(ctx, &run[i], run[i+1:]); err != nil {
+				return false, err
 			}
 		}
 	}
-	return nil
+	return false, nil
 }
 
-// take puts a row on the page if it belongs there.
-func (p *pager) take(ctx context.Context, f *found) error {
+// take puts a row on the page if it belongs there. The rows behind it come next.
+func (p *pager) take(ctx context.Context, f *found, behind []found) error {
+	if f.open && p.search != nil {
+		if err := p.search.lookAhead(ctx, f, behind); err != nil {
+			return err
+		}
+	}
 	if f.open {
 		match, err := p.verify(ctx, f)
 		if err != nil {
@@ -366,6 +389,9 @@ func (n *narrow) ridOf(o *domain.Observation) int64 {
 
 // verify tests the conditions that look at bodies.
 func (p *pager) verify(ctx context.Context, f *found) (bool, error) {
+	if p.ruledOut(f) {
+		return false, nil
+	}
 	n, o := f.fresh.n, f.fresh.o
 	if n == nil {
 		if p.narrow == nil || p.narrow.tid != f.tid {
@@ -388,11 +414,27 @@ func (p *pager) verify(ctx context.Context, f *found) (bool, error) {
 	}
 	rec := n.record(p.x, o)
 	for i := range p.conjuncts {
-		if c := &p.conjuncts[i]; c.Needs.Bodies && !c.Program.Match(rec) {
+		c := &p.conjuncts[i]
+		if may := p.words[c.Words]; may != nil && !may.hasRow(f.tid, rec) && (c.Words.Narrow == nil || !c.Words.Narrow(rec)) {
+			return false, nil
+		}
+		if c.Needs.Bodies && !c.Program.Match(rec) {
 			return false, p.x.err
 		}
 	}
 	return true, p.x.err
+}
+
+// ruledOut reports whether nothing of the row's trace holds some words, which
+// is known once they were looked for, without a look at the row.
+func (p *pager) ruledOut(f *found) bool {
+	for i := range p.conjuncts {
+		c := &p.conjuncts[i]
+		if may := p.words[c.Words]; may != nil && c.Words.Narrow == nil && !may[f.tid].some() {
+			return true
+		}
+	}
+	return false
 }
 
 func (q *question) readNarrowOf(ctx context.Context, tid int64) (n *narrow, err error) {

@@ -258,11 +258,11 @@ func (q *scan) applyWords(o *openSegment, w *query.Words, may wordHits, s *selec
 	ids := o.col(query.Observations, query.ColID)
 	s.rows = keep(s.rows, func(i int) bool {
 		if q.view == query.Traces {
-			if may[o.tid(i)] != nil {
+			if may[o.tid(i)].some() {
 				return true
 			}
 		} else if hit := may[o.tid(o.traceOf(i))]; hit != nil {
-			if id, _ := ids.string(i); hit.any || slices.Contains(hit.ids, id) {
+			if id, _ := ids.string(i); hit.has(id) {
 				return true
 			}
 		}
@@ -365,9 +365,9 @@ func (q *scan) applyPair(o *openSegment, p *query.Pair, s *selection) {
 // its own bodies, of a trace any.
 func (h wordHits) hasRow(tid int64, r *query.Record) bool {
 	if r.View == query.Traces {
-		return h[tid] != nil
+		return h[tid].some()
 	}
-	return h.has(tid, r.Observation.ID)
+	return h[tid].has(r.Observation.ID)
 }
 
 // matches tests a trace that is in memory, or one of its observations. open
