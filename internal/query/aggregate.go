@@ -303,5 +303,13 @@ func (p *Prepared) Interval(at int64) int {
 	return i - 1
 }
 
+// Edges is where an interval begins and where the next one does.
+func (p *Prepared) Edges(interval int) (from, to int64) {
+	if interval < 0 || interval+1 >= len(p.edges) {
+		return 0, 0
+	}
+	return p.edges[interval], p.edges[interval+1]
+}
+
 // Intervals is how many intervals there are, at least 1.
 func (p *Prepared) Intervals() int { return max(1, len(p.edges)-1) }

@@ -14,6 +14,7 @@ type Conjunct struct {
 	Texts   []string            // all that Text is true for; nil: not just of some
 	Int     func(v int64) bool  // of a present integer of the stored unit
 	Lo, Hi  int64               // what Int is true for lies within, both included
+	Between bool                // Int is true for all that lies within
 	Words   *Words              // where it is a search for words in bodies
 	Element func(string) bool   // of a list column: a list matches if a text of it does
 	Pair    *Pair               // where it asks whether metadata has one of some pairs
@@ -70,6 +71,7 @@ func Plan(v View, f Filter, b Bind) ([]Conjunct, error) {
 			if !n.keyed {
 				c.Col, c.Int, cost = n.ref.Column, n.want.match, 0
 				c.Lo, c.Hi = n.want.bounds()
+				c.Between = n.want.set == nil
 			}
 		}
 		switch {

@@ -374,11 +374,13 @@ func (w *summing) cellsOf(o *openSegment, rows []int32, dims []dimension, size i
 	texts, present := make([]string, len(dims)), make([]bool, len(dims))
 	codes := make([]int, len(dims))
 	var key []byte
+	interval, from, until := 0, int64(0), int64(0)
 	for i, row := range rows {
-		interval := 0
 		if intervals > 1 {
-			at, _ := start.int(int(row))
-			interval = w.p.Interval(at)
+			if at, _ := start.int(int(row)); at < from || at >= until { // most rows lie in that of the one before
+				interval = w.p.Interval(at)
+				from, until = w.p.Edges(interval)
+			}
 		}
 		number := interval
 		for j, d := range dims {

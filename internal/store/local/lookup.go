@@ -2,10 +2,14 @@ package local
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"math/bits"
 	"slices"
 	"sync"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/clewhq/clew/internal/domain"
 	"github.com/clewhq/clew/internal/query"
@@ -24,6 +28,7 @@ type lookup struct {
 	scoreAt int64                     // how often the project's scores had changed before anything was read
 
 	raw    map[string][]domain.Score // those of scores whose key is hexadecimal, by its bytes
+	filter *keyFilter                // of the keys of both
 	rows   [2][]int32                // scratch space: the rows of a segment
 	blocks *sharedBlocks
 	src    *contents // of the trace whose bodies were read last
@@ -201,6 +206,58 @@ type scoreCache struct {
 	names   []string // nil: of any name
 	scores  map[string][]domain.Score
 	raw     map[string][]domain.Score
+	filter  *keyFilter
+}
+
+// keyFilter tells of most trace ids that their key is not in a set.
+type keyFilter struct {
+	bits  []uint64
+	shift int
+}
+
+// newKeyFilter makes a filter for that many keys.
+func newKeyFilter(keys int) *keyFilter {
+	size := bits.Len(uint(max(1024, 16*keys)))
+	return &keyFilter{make([]uint64, 1<<size/64), 64 - size}
+}
+
+// at is the place of an id: that of its key. What may be a UUID in some form is
+// not looked at closely, as domain.TraceKey does.
+func (f *keyFilter) at(id string) (word int, bit uint64) {
+	var n uint64
+	mix := func(a, b string) {
+		var eight [8]byte
+		copy(eight[:], a)
+		copy(eight[len(a):], b)
+		n = (n ^ (binary.LittleEndian.Uint64(eight[:]) | 0x2020202020202020)) * 0x9E3779B97F4A7C15
+		n ^= n >> 32
+	}
+	switch len(id) {
+	case 32:
+		for i := 0; i < 32; i += 8 {
+			mix(id[i:i+8], "")
+		}
+	case 36:
+		mix(id[:8], "")
+		mix(id[9:13], id[14:18])
+		mix(id[19:23], id[24:28])
+		mix(id[28:], "")
+	default:
+		n = xxhash.Sum64String(id)
+	}
+	n = n * 0x9E3779B97F4A7C15 >> f.shift
+	return int(n / 64), 1 << (n % 64)
+}
+
+func (f *keyFilter) add(key string) {
+	word, bit := f.at(key)
+	f.bits[word] |= bit
+}
+
+// may reports whether the key of an id may be in the set.
+func (f *keyFilter) may(id string) bool {
+	word, bit := f.at(id)
+	return f.bits[word]&bit != 0
 }
 
 // maxCachedScores bounds the memory of the cache.
@@ -216,7 +273,7 @@ func (k *scoreCache) changed(pid int64) {
 	}
 	k.changes[pid]++
 	if k.pid == pid {
-		k.scores, k.raw = nil, nil
+		k.scores, k.raw, k.filter = nil, nil, nil
 	}
 }
 
@@ -232,7 +289,7 @@ func (x *lookup) loadScores(c *sqlConn, n query.Needs) error {
 	k.mu.Lock()
 	at := x.scoreAt
 	if k.scores != nil && k.pid == x.pid && k.at == at && slices.Equal(k.names, names) && (names == nil) == (k.names == nil) {
-		x.scores, x.raw = k.scores, k.raw
+		x.scores, x.raw, x.filter = k.scores, k.raw, k.filter
 		k.mu.Unlock()
 		return nil
 	}
@@ -271,16 +328,18 @@ func (x *lookup) loadScores(c *sqlConn, n query.Needs) error {
 			return err
 		}
 	}
-	x.scores, x.raw = scores, map[string][]domain.Score{}
+	x.scores, x.raw, x.filter = scores, map[string][]domain.Score{}, newKeyFilter(2*len(scores))
 	for key, list := range scores {
+		x.filter.add(key)
 		if b, err := hex.DecodeString(key); err == nil {
 			x.raw[string(b)] = list
+			x.filter.add(string(b))
 		}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if count <= maxCachedScores && k.changes[x.pid] == at {
-		k.pid, k.at, k.names, k.scores, k.raw = x.pid, at, names, scores, x.raw
+		k.pid, k.at, k.names, k.scores, k.raw, k.filter = x.pid, at, names, scores, x.raw, x.filter
 	}
 	return nil
 }

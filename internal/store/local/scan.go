@@ -314,6 +314,13 @@ func (q *scan) apply(o *openSegment, c *query.Conjunct, s *selection) {
 			s.rows = nil
 			return
 		}
+		if c.Between {
+			h := o.share(q.pid)
+			if at, _ := h.of(q.view); c.Col != query.ColStart || at.lo <= max(0, c.Lo) || at.hi > c.Hi {
+				s.rows = col.keepBetween(c.Lo, c.Hi, s.rows)
+			} // else all of the project's lie within; without a time they would lie at 0
+			return
+		}
 		s.rows = keep(s.rows, func(i int) bool {
 			v, ok := col.int(i)
 			return ok && v >= c.Lo && v <= c.Hi && c.Int(v)

@@ -285,12 +285,15 @@ func (r *traceRow) key() string {
 
 // Scores implements query.Row.
 func (r *traceRow) Scores(c query.Col) []domain.Score {
-	ids := r.o.col(query.Traces, query.ColID)
+	x, ids := r.o.x, r.o.col(query.Traces, query.ColID)
 	var all []domain.Score
-	if code := ids.code(r.i); code >= 0 && ids.hex && r.o.x.raw != nil {
-		all = r.o.x.raw[ids.stored(code)]
-	} else {
-		all = r.o.x.scoresOf(r.key())
+	switch code := ids.code(r.i); {
+	case code >= 0 && x.filter != nil && !x.filter.may(ids.stored(code)):
+		return nil
+	case code >= 0 && ids.hex && x.raw != nil:
+		all = x.raw[ids.stored(code)]
+	default:
+		all = x.scoresOf(r.key())
 	}
 	if _, own := query.ScoresOver(c); own {
 		all = slices.DeleteFunc(slices.Clone(all), func(s domain.Score) bool { return s.ObservationID != "" })

@@ -303,6 +303,37 @@ func (c *column) keepNumber(v int64, rows []int32) []int32 {
 	return rows[:n]
 }
 
+// keepBetween is the rows, of some, whose integer lies from lo to hi.
+func (c *column) keepBetween(lo, hi int64, rows []int32) []int32 {
+	if c.width == 0 {
+		if c.base < lo || c.base > hi {
+			return nil
+		}
+		return rows
+	}
+	if hi < lo || hi < c.base {
+		return nil
+	}
+	first, last := uint64(1), c.mask // of the numbers as they are stored
+	if lo > c.base {
+		if uint64(lo)-uint64(c.base) >= c.mask {
+			return nil
+		}
+		first += uint64(lo) - uint64(c.base)
+	}
+	if d := uint64(hi) - uint64(c.base); d < last {
+		last = d + 1
+	}
+	n, span := 0, last-first
+	for _, r := range rows {
+		rows[n] = r
+		if binary.LittleEndian.Uint64(c.nums[int(r)*c.width:])&c.mask-first <= span {
+			n++
+		}
+	}
+	return rows[:n]
+}
+
 // code is the place of row i's text in the dictionary, -1 where it is missing.
 func (c *column) code(i int) int {
 	if c == nil {

@@ -2,9 +2,13 @@ package local
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/clewhq/clew/internal/domain"
 )
 
 // Texts are found in a dictionary, and rows by their numbers, in columns of
@@ -64,5 +68,68 @@ func TestSameColumns(t *testing.T) {
 		if b := out[name]; (b[0] == sameColumn) != (same != "") || same != "" && string(b[1:]) != same {
 			t.Errorf("%s: %q", name, b[:min(len(b), 20)])
 		}
+	}
+}
+
+// Rows are found by an interval, also one that reaches beyond what is stored.
+func TestKeepBetween(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for range 300 {
+		var w intsWriter
+		base, width := r.Int64()-1<<62, r.IntN(64)
+		all := make([]int32, 200)
+		for i := range all {
+			all[i] = int32(i)
+			v := base
+			if width > 0 {
+				v += r.Int64N(1 << (width - 1))
+			}
+			w.add(v, width == 0 || r.IntN(5) > 0)
+		}
+		b := w.encode()
+		if b == nil {
+			continue
+		}
+		col, err := openColumn(b, len(all))
+		if err != nil {
+			t.Fatal(err)
+		}
+		edges := []int64{math.MinInt64, math.MaxInt64, 0, base, base - 1, base + 1, w.values[7], w.values[8], w.values[9] + 1}
+		for range 20 {
+			lo, hi := edges[r.IntN(len(edges))], edges[r.IntN(len(edges))]
+			var want []int32
+			for i, v := range w.values {
+				if w.present[i] && v >= lo && v <= hi {
+					want = append(want, int32(i))
+				}
+			}
+			if got := col.keepBetween(lo, hi, slices.Clone(all)); !slices.Equal(got, want) {
+				t.Fatalf("width %d, from %d to %d of base %d: %d rows, want %d", col.width, lo, hi, col.base, len(got), len(want))
+			}
+		}
+	}
+}
+
+// A filter of keys knows every spelling of those that it holds.
+func TestKeyFilter(t *testing.T) {
+	ids := []string{
+		"0af7651916cd43dd8448eb211c80319c", "0AF7651916CD43DD8448EB211C80319C", "0af76519-16cd-43dd-8448-eb211c80319c", "0AF76519-16cd-43DD-8448-EB211c80319c",
+		"", "x", "my trace", strings.Repeat("é", 16), strings.Repeat("z", 36), strings.Repeat("long", 30),
+	}
+	f := newKeyFilter(len(ids))
+	for _, id := range ids {
+		f.add(domain.TraceKey(id))
+		if !f.may(id) {
+			t.Errorf("%q is not known", id)
+		}
+	}
+	wrong := 0
+	for i := range 1000 {
+		if f.may(fmt.Sprintf("%032x", i)) {
+			wrong++
+		}
+	}
+	if wrong > 50 {
+		t.Errorf("%d of 1000 other ids seem known", wrong)
 	}
 }
