@@ -110,6 +110,9 @@ type Result struct {
 	Grain  Grain // the one chosen
 	Groups []Group
 	More   bool // there were more groups than the limit
+	// Stopped says that not all rows were looked at: those of a dimension in
+	// bodies are, the newest first, within bounds.
+	Stopped bool
 }
 
 // Prepared is an Aggregate made ready.
@@ -158,6 +161,7 @@ func (a *Aggregate) Prepare(first, last int64) (*Prepared, error) {
 		switch {
 		case !found:
 			errs.add(UnknownField, Span{}, "by", "%s have no such column to group by", a.View)
+		case col.Kind == MapKind, col.Kind == ScoresKind, col.Kind.Keyed() && d.Ref.Key == "":
 		case col.Marks&MarkGroup == 0:
 			errs.add(BadOperator, Span{}, col.Name, "%s can't be grouped by %s", a.View, col.Name)
 		}

@@ -287,14 +287,19 @@ func (c *Completion) values(v View, col Column, key, behind string, caret int) {
 	if len(words) == 0 && col.Marks&MarkGroup != 0 && !col.Kind.Keyed() {
 		c.Ask = &Facet{View: v, Ref: Ref{Column: col.Col}, Prefix: prefix, Limit: MaxSuggestions}
 	}
+	if col.Kind == MapKind && key != "" {
+		c.Ask = &Facet{View: v, Ref: Ref{Column: col.Col, Key: key}, Prefix: prefix, Limit: MaxSuggestions}
+	}
 	if col.Kind == ScoresKind && key != "" && !slices.Contains([]Col{ColScoreAvg, ColTraceScoreAvg}, col.Col) {
 		c.Ask = &Facet{View: Scores, Ref: Ref{Column: ColStringValue}, Prefix: prefix, Limit: MaxSuggestions,
 			Filter: And{Cmp{Ref: Ref{Column: ColName}, Op: Eq, Values: []Value{Str(key)}}}}
 	}
 }
 
-// keys suggests the names of scores, which are found like any other value.
+// keys suggests the names of scores, which are found like any other value, and
+// the keys of maps.
 func (c *Completion) keys(v View, col Column, prefix string) {
+	c.Ask = &Facet{View: v, Ref: Ref{Column: col.Col}, Prefix: prefix, Limit: MaxSuggestions}
 	if col.Kind == ScoresKind {
 		c.Ask = &Facet{View: Scores, Ref: Ref{Column: ColName}, Prefix: prefix, Limit: MaxSuggestions, Filter: And{}}
 	}

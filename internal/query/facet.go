@@ -12,7 +12,7 @@ import (
 type Facet struct {
 	View    View
 	Filter  Filter
-	Ref     Ref    // a map without a key: its keys
+	Ref     Ref    // a map without a key: its keys; of one with a key what stands there
 	Prefix  string // only values that begin so
 	Limit   int    // 0: 100
 	KeepOwn bool   // else what the filter says of the column itself is left out
@@ -24,6 +24,12 @@ type FacetValue struct {
 	Value   string
 	Missing bool
 	Count   int64
+}
+
+// FacetResult is the answer to a Facet.
+type FacetResult struct {
+	Values  []FacetValue
+	Stopped bool // before all rows were looked at, the newest first: bodies are, within bounds
 }
 
 // maxFacet is how many values a facet answers.
@@ -67,8 +73,8 @@ func refOf(f Filter) (Ref, bool) {
 	return Ref{}, false
 }
 
-// Values is the facet's values in the groups of its aggregate.
-func (f *Facet) Values(r *Result) []FacetValue {
+// Result is the facet's values in the groups of its aggregate.
+func (f *Facet) Result(r *Result) *FacetResult {
 	var out []FacetValue
 	missing := int64(0)
 	limit := cmp.Or(f.Limit, 100)
@@ -83,5 +89,5 @@ func (f *Facet) Values(r *Result) []FacetValue {
 	if missing > 0 && f.Prefix == "" {
 		out = append(out, FacetValue{Missing: true, Count: missing})
 	}
-	return out
+	return &FacetResult{Values: out, Stopped: r.Stopped}
 }

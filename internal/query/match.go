@@ -16,6 +16,7 @@ type Row interface {
 	Text(c Col) (string, bool)
 	List(c Col) []string
 	Count(c Col, key string) (int64, bool)
+	Keys(c Col) []string // those that Count has a number for
 	Body(c Col) domain.Body
 	Scores(c Col) []domain.Score // in the scope of the column, without corrections
 	Related(r Relation) []Row

@@ -19,6 +19,7 @@ type Record struct {
 	Session     *Session            // of a Sessions row
 
 	Content      func() *domain.Content // the bodies of the row
+	Params       func() []byte          // the model parameters of an Observations row; nil: its Observation has them
 	ScoreList    func() []domain.Score  // of a trace and its observations; of an Observations row those of its trace
 	Observations func() []*Record       // of a Traces row; of a Scores row its observation
 
@@ -469,9 +470,27 @@ func (r *Record) Count(c Col, key string) (int64, bool) {
 	return int64(m), ok
 }
 
+// Keys implements Row.
+func (r *Record) Keys(c Col) (keys []string) {
+	switch {
+	case r.Observation == nil:
+	case c == ColUsageBy:
+		for _, n := range r.Observation.Derived.Usage {
+			keys = append(keys, n.Key)
+		}
+	case c == ColCostBy:
+		for _, n := range r.Observation.Derived.Cost {
+			keys = append(keys, n.Key)
+		}
+	}
+	return keys
+}
+
 // Body implements Row.
 func (r *Record) Body(c Col) domain.Body {
 	switch {
+	case c == ColParams && r.Params != nil:
+		return domain.JSONBody(r.Params())
 	case c == ColParams && r.Observation != nil:
 		return domain.JSONBody(r.Observation.ModelParameters)
 	case r.View == Scores && c == ColMetadata:

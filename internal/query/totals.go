@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -102,9 +103,13 @@ func (c *Cell) merge(o *Cell) {
 
 // Totals is the groups of a Prepared aggregate, by interval and dimensions.
 type Totals struct {
-	p      *Prepared
-	groups map[string]*Cells
+	p       *Prepared
+	groups  map[string]*Cells
+	stopped bool
 }
+
+// Stop notes that rows are left out.
+func (t *Totals) Stop() { t.stopped = true }
 
 // NewTotals begins to sum up.
 func (p *Prepared) NewTotals() *Totals { return &Totals{p: p, groups: map[string]*Cells{}} }
@@ -227,12 +232,69 @@ func DimTexts(v View, d Dim, r Row) []SortValue {
 			out = append(out, SortValue{Text: s})
 		}
 		return out
+	case col.Kind.Keyed():
+		texts := keyed(col.Kind, d.Ref, r)
+		if len(texts) == 0 {
+			return []SortValue{{Missing: true}}
+		}
+		slices.Sort(texts)
+		var out []SortValue
+		for _, s := range slices.Compact(texts) {
+			out = append(out, SortValue{Text: s})
+		}
+		return out
 	case col.Kind.stored():
 		n, ok := r.Int(d.Ref.Column)
 		return []SortValue{{Text: IntText(col.Kind, n), Missing: !ok}}
 	}
 	s, ok := r.Text(d.Ref.Column)
 	return []SortValue{{Text: s, Missing: !ok}}
+}
+
+// keyed is the keys of a row's map, or what stands at one of them: of scores
+// their texts, else their numbers.
+func keyed(k Kind, ref Ref, r Row) (out []string) {
+	switch k {
+	case MapKind:
+		raw := r.Body(ref.Column).Data
+		if ref.Key == "" {
+			EachLeaf(raw, func(path, _ string) { out = append(out, path) })
+			return out
+		}
+		eachNode(raw, ref.Key, func(node []byte, _ bool) bool {
+			if text, ok := nodeText(node); ok && node[0] != '{' && node[0] != '[' {
+				out = append(out, text)
+			}
+			return false
+		})
+	case ScoresKind:
+		for _, s := range r.Scores(ref.Column) {
+			if ref.Key == "" {
+				out = append(out, s.Name)
+				continue
+			}
+			text, ok := ScoreString(&s)
+			if !ok {
+				var n float64
+				n, ok = ScoreNumber(&s)
+				text = strconv.FormatFloat(n, 'f', -1, 64)
+			}
+			if ok && s.Name == ref.Key {
+				out = append(out, text)
+			}
+		}
+	default:
+		out = slices.Clone(r.Keys(ref.Column))
+	}
+	return out
+}
+
+// InBodies reports whether an aggregate has a dimension that only bodies tell.
+func (a *Aggregate) InBodies() bool {
+	return slices.ContainsFunc(a.By, func(d Dim) bool {
+		col, _ := ColumnOf(a.View, d.Ref.Column)
+		return col.Kind == MapKind && a.View != Scores
+	})
 }
 
 // ListText is a list as a dimension shows it.
@@ -255,7 +317,7 @@ func IntText(k Kind, n int64) string {
 // Result is the groups in order, cut at the limit.
 func (t *Totals) Result() *Result {
 	p := t.p
-	out := &Result{Grain: p.grain}
+	out := &Result{Grain: p.grain, Stopped: t.stopped}
 	for key, g := range t.groups {
 		out.Groups = append(out.Groups, p.group(key, g))
 	}

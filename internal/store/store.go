@@ -63,8 +63,9 @@ type Traces interface {
 	Aggregate(ctx context.Context, project string, a query.Aggregate) (*query.Result, error)
 
 	// Facet counts the values of a column, the most frequent first, then by
-	// value; rows without one are last.
-	Facet(ctx context.Context, project string, f query.Facet) ([]query.FacetValue, error)
+	// value; rows without one are last. What only bodies tell is looked for in
+	// the newest rows, for as long as bounds and two thirds of ctx's time allow.
+	Facet(ctx context.Context, project string, f query.Facet) (*query.FacetResult, error)
 
 	// DeleteScores removes what was committed of these scores when it began;
 	// unknown ids are no error.

@@ -53,14 +53,17 @@ func (a *API) complete(w http.ResponseWriter, r *http.Request, p auth.Principal)
 	if c.Ask != nil {
 		ctx, cancel := context.WithTimeout(r.Context(), completeWithin)
 		defer cancel()
-		values, err := a.traces.Facet(ctx, p.Project, *c.Ask)
+		result, err := a.traces.Facet(ctx, p.Project, *c.Ask)
 		// Too many values to count are an Invalid facet, and here as good as too late.
 		late := errors.Is(ctx.Err(), context.DeadlineExceeded) || domain.CodeOf(err) == domain.Invalid
 		if err != nil && !late {
 			return err
 		}
-		body.Partial = err != nil
-		for _, one := range values {
+		if err != nil {
+			result = &query.FacetResult{Stopped: true}
+		}
+		body.Partial = result.Stopped
+		for _, one := range result.Values {
 			if !one.Missing && len(body.Items) < query.MaxSuggestions {
 				body.Items = append(body.Items, suggestion(c.Suggest(one, strconv.FormatInt(one.Count, 10))))
 			}

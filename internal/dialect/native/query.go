@@ -237,7 +237,7 @@ func (a *API) facet(w http.ResponseWriter, r *http.Request, p auth.Principal) er
 	if f.Limit, err = number(v, "limit", 100, 1, 1000); err != nil {
 		return err
 	}
-	values, err := a.traces.Facet(r.Context(), p.Project, f)
+	result, err := a.traces.Facet(r.Context(), p.Project, f)
 	if err != nil {
 		return err
 	}
@@ -246,14 +246,17 @@ func (a *API) facet(w http.ResponseWriter, r *http.Request, p auth.Principal) er
 		Count int64   `json:"count"`
 	}
 	out := []value{}
-	for _, one := range values {
+	for _, one := range result.Values {
 		if one.Missing {
 			out = append(out, value{nil, one.Count})
 		} else {
 			out = append(out, value{&one.Value, one.Count})
 		}
 	}
-	httpio.WriteJSON(w, http.StatusOK, map[string]any{"values": out})
+	httpio.WriteJSON(w, http.StatusOK, struct {
+		Values  []value `json:"values"`
+		Stopped bool    `json:"stoppedEarly,omitempty"`
+	}{out, result.Stopped})
 	return nil
 }
 

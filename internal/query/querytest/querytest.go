@@ -46,6 +46,7 @@ type Row struct {
 	Tags     []string        `json:"tags"`
 	Tools    []string        `json:"tools"` // sorted
 	Calls    []string        `json:"calls"`
+	Params   json.RawMessage `json:"params"`
 	Metadata json.RawMessage `json:"metadata"`
 	Input    *string         `json:"input"`
 	Output   *string         `json:"output"`
@@ -131,7 +132,7 @@ func (r *Row) observation(t *testing.T, trace string) domain.ObservationPatch {
 	start := r.start(t)
 	p.Value = domain.Observation{
 		TraceID: trace, ID: r.ID, ParentID: r.Parent, Name: r.Name, Type: domain.ObservationType(r.Type), Level: level, Start: domain.At(start),
-		Model: r.Model, Environment: r.Env, StatusMessage: r.Status, Tools: r.Tools, Calls: r.Calls,
+		Model: r.Model, Environment: r.Env, StatusMessage: r.Status, Tools: r.Tools, Calls: r.Calls, ModelParameters: r.Params,
 	}
 	if r.Latency != "" {
 		p.Value.End = domain.At(start + scaled(r.Latency, 9))

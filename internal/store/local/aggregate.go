@@ -13,7 +13,7 @@ import (
 )
 
 // Facet implements store.Traces.
-func (s *Store) Facet(ctx context.Context, project string, f query.Facet) ([]query.FacetValue, error) {
+func (s *Store) Facet(ctx context.Context, project string, f query.Facet) (*query.FacetResult, error) {
 	a, err := f.Aggregate()
 	if err != nil {
 		return nil, err
@@ -22,7 +22,7 @@ func (s *Store) Facet(ctx context.Context, project string, f query.Facet) ([]que
 	if err != nil {
 		return nil, err
 	}
-	return f.Values(r), nil
+	return f.Result(r), nil
 }
 
 // Aggregate implements store.Traces.
@@ -63,17 +63,51 @@ func (s *Store) aggregate(ctx context.Context, pid int64, a *query.Aggregate) (*
 		return nil, err
 	}
 	q.conjuncts = p.Conjuncts
+	if q.r.Order, err = q.scoresOfDims(ctx, p.By); err != nil {
+		return nil, err
+	}
 	if err := q.prepare(ctx); err != nil {
 		return nil, err
 	}
-	w := &summing{question: q, p: p, total: p.NewTotals(), began: time.Now()}
-	if err := w.fresh(ctx); err != nil {
-		return nil, err
+	w := &summing{question: q, p: p, total: p.NewTotals(), until: time.Now().Add(10 * maxLooking), inBodies: p.InBodies()}
+	look := w.segments
+	if w.inBodies {
+		look = w.segmentsByRow
+		w.until = time.Now().Add(maxLooking)
+		if end, limited := ctx.Deadline(); limited {
+			w.until = time.Now().Add(min(maxLooking, time.Until(end)*2/3))
+		}
 	}
-	if err := w.segments(ctx); err != nil {
-		return nil, err
+	for _, f := range []func(context.Context) error{w.fresh, look} {
+		switch err := f(ctx); {
+		case w.inBodies && errors.Is(err, errBodies):
+			w.total.Stop()
+			return w.total.Result(), nil
+		case err != nil:
+			return nil, err
+		}
 	}
 	return w.total.Result(), nil
+}
+
+// scoresOfDims is keys for the scores that rows are grouped by.
+func (q *question) scoresOfDims(ctx context.Context, by []query.Dim) (keys []query.Key, err error) {
+	for _, d := range by {
+		c, _ := query.ColumnOf(q.view, d.Ref.Column)
+		switch {
+		case c.Kind != query.ScoresKind:
+		case d.Ref.Key != "":
+			keys = append(keys, query.Key{Ref: d.Ref})
+		default:
+			err = q.s.reads.read(ctx, func(sql *sqlConn) error {
+				return sql.rows("SELECT DISTINCT name FROM scores WHERE project = ? AND trace IS NOT NULL", func(r row) error {
+					keys = append(keys, query.Key{Ref: query.Ref{Column: d.Ref.Column, Key: r.text(0)}})
+					return nil
+				}, q.pid)
+			})
+		}
+	}
+	return keys, err
 }
 
 // times is the first and the last time of the project's rows.
@@ -145,9 +179,10 @@ func (q *question) eachSegment(ctx context.Context, f func(o *openSegment, s sel
 // summing is an aggregate that is being answered.
 type summing struct {
 	*question
-	p     *query.Prepared
-	total *query.Totals
-	began time.Time
+	p        *query.Prepared
+	total    *query.Totals
+	until    time.Time // bodies are looked at
+	inBodies bool      // a dimension is
 }
 
 // errBodies refuses what would take too long.
@@ -174,6 +209,9 @@ func (w *summing) fresh(ctx context.Context) error {
 					return err
 				}
 			}
+			if match && w.inBodies && w.late() {
+				return errBodies
+			}
 			if match {
 				if err := w.total.Add(rec); err != nil {
 					return err
@@ -184,9 +222,12 @@ func (w *summing) fresh(ctx context.Context) error {
 	return w.x.err
 }
 
+// late reports whether enough bodies were looked at.
+func (w *summing) late() bool { return w.x.bytes > maxOpened || time.Now().After(w.until) }
+
 // verify tests what is open of a row.
 func (w *summing) verify(ctx context.Context, f *found) (bool, error) {
-	if w.x.bytes > maxOpened || time.Since(w.began) > 10*maxLooking {
+	if w.late() {
 		return false, errBodies
 	}
 	p := pager{question: w.question}
@@ -241,6 +282,30 @@ func (w *summing) segments(ctx context.Context) error {
 	return w.sumOpen(ctx, open)
 }
 
+// segmentsByRow counts rows in one by one, with their bodies, the newest segment
+// first.
+func (w *summing) segmentsByRow(ctx context.Context) error {
+	for _, at := range w.question.segments() {
+		var open []found
+		err := w.s.reads.read(ctx, func(c *sqlConn) error {
+			x := *w.x
+			x.c = c
+			o := &openSegment{segment: w.snap.segments[at.index], x: &x}
+			s, err := w.sel(o, w.snap.staleIn(o.segment))
+			s.open = true
+			_, open = w.split(o, s)
+			return errors.Join(err, o.err)
+		})
+		if err != nil {
+			return err
+		}
+		if err := w.sumOpen(ctx, open); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // split parts rows that match for sure from those that have to be verified.
 func (w *summing) split(o *openSegment, s selection) (sure []int32, open []found) {
 	if !s.open && len(s.unsure) == 0 {
@@ -265,7 +330,7 @@ func (w *summing) split(o *openSegment, s selection) (sure []int32, open []found
 
 // sumOpen verifies rows and counts those in that match.
 func (w *summing) sumOpen(ctx context.Context, open []found) error {
-	slices.SortFunc(open, func(a, b found) int { return int(a.tid - b.tid) })
+	slices.SortFunc(open, func(a, b found) int { return int(b.tid - a.tid) }) // the latest first
 	var n *narrow
 	for i := range open {
 		f := &open[i]
@@ -298,148 +363,6 @@ func (w *summing) sumOpen(ctx context.Context, open []found) error {
 		}
 	}
 	return w.x.err
-}
-
-// denseGroups is up to how many groups of a segment are found by their number.
-const denseGroups = 1 << 16
-
-// sum counts rows of a segment in, column by column where the dimensions are
-// texts.
-func (w *summing) sum(o *openSegment, rows []int32, to *query.Totals) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	dims, ok := w.dims(o)
-	size := 1
-	for _, d := range dims {
-		size *= d.col.dictionary() + 1
-		ok = ok && size > 0 && size <= 1<<40
-	}
-	if !ok {
-		for _, row := range rows {
-			if err := to.Add(o.row(w.view, int(row))); err != nil {
-				return err
-			}
-		}
-		return o.err
-	}
-	cells, err := w.cellsOf(o, rows, dims, size, to)
-	if err != nil {
-		return err
-	}
-	for i := range w.p.Series {
-		w.sumSeries(o, rows, cells, i)
-	}
-	return o.err
-}
-
-// dimension is a column of texts that rows are grouped by.
-type dimension struct {
-	col     *column
-	ofTrace bool
-}
-
-func (c *column) dictionary() int {
-	if c == nil {
-		return 0
-	}
-	return c.words
-}
-
-func (w *summing) dims(o *openSegment) (out []dimension, ok bool) {
-	for _, d := range w.p.By {
-		c, _ := query.ColumnOf(w.view, d.Ref.Column)
-		if c.Kind != query.IDKind && c.Kind != query.TextKind && c.Kind != query.EnumKind || w.view == query.Traces && c.Col == query.ColLevel {
-			return nil, false
-		}
-		if of := ofTheTrace[c.Col]; of != 0 && w.view == query.Observations {
-			out = append(out, dimension{o.col(query.Traces, of), true})
-		} else {
-			out = append(out, dimension{o.col(w.view, c.Col), false})
-		}
-	}
-	return out, true
-}
-
-// cellsOf finds the group of each row.
-func (w *summing) cellsOf(o *openSegment, rows []int32, dims []dimension, size int, to *query.Totals) ([]*query.Cells, error) {
-	start := o.col(w.view, query.ColStart)
-	var dense []*query.Cells
-	sparse := map[int64]*query.Cells{}
-	intervals := w.p.Intervals()
-	if size*intervals <= denseGroups {
-		dense = make([]*query.Cells, size*intervals)
-	}
-	out := make([]*query.Cells, len(rows))
-	texts, present := make([]string, len(dims)), make([]bool, len(dims))
-	codes := make([]int, len(dims))
-	var key []byte
-	interval, from, until := 0, int64(0), int64(0)
-	for i, row := range rows {
-		if intervals > 1 {
-			if at, _ := start.int(int(row)); at < from || at >= until { // most rows lie in that of the one before
-				interval = w.p.Interval(at)
-				from, until = w.p.Edges(interval)
-			}
-		}
-		number := interval
-		for j, d := range dims {
-			r := int(row)
-			if d.ofTrace {
-				r = o.traceOf(r)
-			}
-			codes[j] = d.col.code(r)
-			number = number*(d.col.dictionary()+1) + codes[j] + 1
-		}
-		var g *query.Cells
-		if dense != nil {
-			g = dense[number]
-		} else {
-			g = sparse[int64(number)]
-		}
-		if g == nil {
-			for j, d := range dims {
-				if present[j] = codes[j] >= 0; present[j] {
-					texts[j] = d.col.word(codes[j])
-				}
-			}
-			key = query.GroupKey(key, interval, texts, present)
-			var err error
-			if g, err = to.Group(key); err != nil {
-				return nil, err
-			}
-			if dense != nil {
-				dense[number] = g
-			} else {
-				sparse[int64(number)] = g
-			}
-		}
-		g.Rows++
-		out[i] = g
-	}
-	return out, nil
-}
-
-// sumSeries counts one column in.
-func (w *summing) sumSeries(o *openSegment, rows []int32, cells []*query.Cells, i int) {
-	s := &w.p.Series[i]
-	c, _ := query.ColumnOf(w.view, s.Ref.Column)
-	whole := c.Kind == query.IntKind || c.Kind == query.MoneyKind || c.Kind == query.DurationKind || c.Kind == query.TimeKind
-	if !whole || c.Col == query.ColScoreCount || c.Col == query.ColEnd {
-		for k, row := range rows {
-			cells[k].Series[i].AddRow(s, o.row(w.view, int(row)))
-		}
-		return
-	}
-	col := o.col(w.view, c.Col)
-	if col == nil {
-		return
-	}
-	for k, row := range rows {
-		if v, ok := col.int(int(row)); ok {
-			cells[k].Series[i].AddInt(s, v)
-		}
-	}
 }
 
 func (s *Store) aggregateScores(ctx context.Context, pid int64, a *query.Aggregate) (out *query.Result, err error) {

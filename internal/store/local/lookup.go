@@ -84,6 +84,18 @@ func (x *lookup) content(n *narrow, o *domain.Observation) *domain.Content {
 	return &c
 }
 
+// params reads the model parameters of an observation.
+func (x *lookup) params(n *narrow, o *domain.Observation) []byte {
+	var whole domain.Observation
+	x.fail(x.read(func(c *sqlConn) (err error) {
+		return c.rows("SELECT "+observationColumns+" FROM observations WHERE rid = ?", func(r row) error {
+			return readObservation(r, &whole)
+		}, n.ridOf(o))
+	}))
+	x.bytes += int64(len(whole.ModelParameters))
+	return whole.ModelParameters
+}
+
 func (x *lookup) readContent(n *narrow, o *domain.Observation) (domain.Content, error) {
 	src, err := x.contentsOf(n)
 	if err != nil {

@@ -161,6 +161,9 @@ func (n *narrow) record(x *lookup, o *domain.Observation) *query.Record {
 	if x != nil {
 		r.ScoreList = func() []domain.Score { return x.scoresOf(domain.TraceKey(n.trace.ID)) }
 		r.Content = func() *domain.Content { return x.content(n, o) }
+		if o != nil {
+			r.Params = func() []byte { return x.params(n, o) }
+		}
 	}
 	return r
 }

@@ -5,6 +5,7 @@ import (
 	"container/list"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/clewhq/clew/internal/domain"
@@ -147,6 +148,8 @@ type openSegment struct {
 	views [query.Observations + 1][query.NumCols]*column
 	known [query.Observations + 1][query.NumCols]bool
 	other map[string]*column
+	// The keys of maps of counts that were asked for.
+	mapKeys map[query.Col][]string
 	// Those that are asked for row by row.
 	tids, firsts, ofs *column
 	err               error // the first failure; rows are missing what it kept from being read
@@ -184,6 +187,34 @@ func (o *openSegment) col(v query.View, c query.Col) *column {
 		}
 	}
 	return o.views[v][c]
+}
+
+// countPrefix is how the names of the columns begin that hold a map of counts.
+func countPrefix(c query.Col) string {
+	if c == query.ColCostBy {
+		return "o.costs."
+	}
+	return "o.usage."
+}
+
+// keys is the keys that a map of counts has in some row.
+func (o *openSegment) keys(c query.Col) []string {
+	if keys, found := o.mapKeys[c]; found {
+		return keys
+	}
+	prefix := countPrefix(c)
+	keys := []string{}
+	if err := o.x.c.rows("SELECT name FROM columns WHERE sid = ? AND name > ? AND name < ?", func(r row) error {
+		keys = append(keys, strings.TrimPrefix(r.text(0), prefix))
+		return nil
+	}, o.sid, prefix, prefix+"\U0010FFFF"); err != nil {
+		o.fail(err)
+	}
+	if o.mapKeys == nil {
+		o.mapKeys = map[query.Col][]string{}
+	}
+	o.mapKeys[c] = keys
+	return keys
 }
 
 // traceOf is the row of an observation's trace.
@@ -273,6 +304,9 @@ func (r *traceRow) List(c query.Col) []string {
 
 // Count implements query.Row.
 func (r *traceRow) Count(query.Col, string) (int64, bool) { return 0, false }
+
+// Keys implements query.Row.
+func (r *traceRow) Keys(query.Col) []string { return nil }
 
 // Body implements query.Row. Segments hold no bodies: what looks at them is
 // tested on records.
@@ -383,11 +417,17 @@ func (r *observationRow) List(c query.Col) []string {
 
 // Count implements query.Row.
 func (r *observationRow) Count(c query.Col, key string) (int64, bool) {
-	name := "o.usage."
-	if c == query.ColCostBy {
-		name = "o.costs."
+	return r.o.named(countPrefix(c) + key).int(r.i)
+}
+
+// Keys implements query.Row.
+func (r *observationRow) Keys(c query.Col) (keys []string) {
+	for _, key := range r.o.keys(c) {
+		if _, ok := r.Count(c, key); ok {
+			keys = append(keys, key)
+		}
 	}
-	return r.o.named(name + key).int(r.i)
+	return keys
 }
 
 // Body implements query.Row.

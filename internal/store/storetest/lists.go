@@ -307,6 +307,23 @@ func (w world) aggregate() query.Aggregate {
 		for range w.IntN(3) {
 			a.By = append(a.By, query.Dim{Ref: column(query.MarkGroup), Explode: w.IntN(2) == 0})
 		}
+		if w.IntN(3) == 0 { // by the keys of a map, or by what stands at one
+			for {
+				c := columns[w.IntN(len(columns))]
+				if !c.Kind.Keyed() {
+					if w.IntN(100) == 0 {
+						break
+					}
+					continue
+				}
+				ref := query.Ref{Column: c.Col}
+				if w.IntN(3) == 0 {
+					ref.Key = w.pick("k", "quality", "tenant", "a.b", "input")
+				}
+				a.By = append(a.By, query.Dim{Ref: ref})
+				break
+			}
+		}
 	}
 	return a
 }
@@ -384,9 +401,9 @@ func tracesListsAfterDelete(t *testing.T, s *subject) {
 			if diff := cmp.Diff(want, ids); diff != "" || total != int64(len(want)) {
 				t.Errorf("%s: %d in all (-want +got):\n%s", state, total, diff)
 			}
-			values, err := s.Facet(t.Context(), "p", query.Facet{View: query.Observations, Ref: query.Ref{Column: query.ColName}})
-			if err != nil || len(values) != len(want) {
-				t.Errorf("%s: the names are %v, %v", state, values, err)
+			names, err := s.Facet(t.Context(), "p", query.Facet{View: query.Observations, Ref: query.Ref{Column: query.ColName}})
+			if err != nil || len(names.Values) != len(want) || names.Stopped {
+				t.Errorf("%s: the names are %v, %v", state, names, err)
 			}
 		})
 	}

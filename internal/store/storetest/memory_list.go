@@ -90,7 +90,7 @@ func (m *Memory) Aggregate(ctx context.Context, project string, a query.Aggregat
 }
 
 // Facet implements store.Traces.
-func (m *Memory) Facet(ctx context.Context, project string, f query.Facet) ([]query.FacetValue, error) {
+func (m *Memory) Facet(ctx context.Context, project string, f query.Facet) (*query.FacetResult, error) {
 	a, err := f.Aggregate()
 	if err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func (m *Memory) Facet(ctx context.Context, project string, f query.Facet) ([]qu
 	if err != nil {
 		return nil, err
 	}
-	return f.Values(r), nil
+	return f.Result(r), nil
 }
 
 // rows is every row of a view.
