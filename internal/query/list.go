@@ -9,6 +9,7 @@ type List struct {
 	Order  []Key  // without tie-breakers; none: newest first
 	Limit  int
 	After  string // a cursor: the page begins behind it
+	Before string // a cursor: the page ends before it
 	Offset int    // rows to leave out before the page, at most MaxOffset
 	Total  bool   // also count all rows that match
 	With   With
@@ -30,8 +31,9 @@ const MaxOffset = 1_000_000
 // Resolved is a List made ready for an engine.
 type Resolved struct {
 	Conjuncts []Conjunct
-	Order     []Key // with tie-breakers
-	After     []SortValue
+	Order     []Key       // with tie-breakers
+	After     []SortValue // the rows of the page come behind it in Order
+	Back      bool        // so Order is read backwards, from the cursor towards the start
 	Bind      Bind
 }
 
@@ -42,12 +44,22 @@ func (l *List) Resolve() (*Resolved, error) {
 	if err := CheckOrder(l.View, l.Order); err != nil {
 		return nil, Invalid(err)
 	}
-	if l.After != "" {
-		at, now, err := DecodeCursor(l.View, r.Order, l.After)
+	r.Back = l.Before != ""
+	if r.Back && (l.After != "" || l.Offset > 0) {
+		return nil, &domain.Error{Code: domain.Invalid, Field: "before", Msg: "a page ends before one cursor or begins behind another, and leaves out no rows"}
+	}
+	if cursor := l.After + l.Before; cursor != "" {
+		at, now, err := DecodeCursor(l.View, r.Order, cursor)
+		if es, ok := err.(Errors); ok && r.Back {
+			es[0].Field = "before"
+		}
 		if err != nil {
 			return nil, Invalid(err)
 		}
 		r.After, r.Bind.Now = at, now
+	}
+	for i := range r.Order {
+		r.Order[i].Back = r.Back
 	}
 	if l.Offset > MaxOffset {
 		return nil, &domain.Error{Code: domain.Invalid, Field: "page", Msg: "the page lies too far back; go on from page to page, or use a cursor"}

@@ -5,7 +5,11 @@ package query
 type Key struct {
 	Ref  Ref
 	Desc bool
+	Back bool // the whole is read backwards, missing values first
 }
+
+// Descending reports whether greater values come first.
+func (k Key) Descending() bool { return k.Desc != k.Back }
 
 // MaxKeys is how many keys an order may be given.
 const MaxKeys = 3
@@ -34,7 +38,7 @@ func Order(v View, keys []Key) []Key {
 			known = known || k.Ref.Column == c
 		}
 		if !known {
-			out = append(out, Key{Ref{Column: c}, desc})
+			out = append(out, Key{Ref: Ref{Column: c}, Desc: desc})
 		}
 	}
 	return out

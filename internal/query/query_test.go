@@ -142,7 +142,7 @@ func TestRelativeTimes(t *testing.T) {
 
 // A cursor is refused by any other question, and when a bit of it is wrong.
 func TestCursor(t *testing.T) {
-	order := Order(Traces, []Key{{Ref{Column: ColCost}, true}})
+	order := Order(Traces, []Key{{Ref: Ref{Column: ColCost}, Desc: true}})
 	at := []SortValue{{Int: 5}, {Int: -7}, {Text: "id"}}
 	text := EncodeCursor(Traces, order, at, 99)
 	got, now, err := DecodeCursor(Traces, order, text)

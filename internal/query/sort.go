@@ -65,6 +65,9 @@ func SortAll(v View, order []Key, r Row) []SortValue {
 
 // Compare orders two rows by their first key, or by any later one.
 func (k Key) Compare(a, b SortValue) int {
+	if k.Back {
+		a, b = b, a
+	}
 	if a.Missing || b.Missing {
 		switch {
 		case a.Missing && b.Missing:

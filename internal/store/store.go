@@ -6,6 +6,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/clewhq/clew/internal/domain"
@@ -166,12 +167,37 @@ type Observation struct {
 type Page struct {
 	Rows  []Row
 	Next  string // a cursor behind the last row; "" where nothing follows
+	Prev  string // a cursor before the first row, for query.List.Before; "" where nothing comes before it
 	Total int64  // rows that match, where that was asked for
 	// AtLeast says that counting stopped early, so that Total is a lower bound.
 	AtLeast bool
 	// Stopped says that the looking stopped early, at a bound of time or bytes:
 	// Next goes on from there, and the page may hold fewer rows than asked for.
 	Stopped bool
+}
+
+// Place gives a page its cursors, and its rows the order that was asked for.
+// The engine found them in r.Order, from the place first to the place last,
+// nil where it looked at nothing; more says that there is more behind.
+func (p *Page) Place(l *query.List, r *query.Resolved, first, last []query.SortValue, more bool) {
+	at := func(place []query.SortValue) string {
+		if place == nil {
+			return ""
+		}
+		return query.EncodeCursor(l.View, r.Order, place, r.Bind.Now)
+	}
+	behind, before := "", ""
+	if more {
+		behind = at(last)
+	}
+	if r.After != nil || l.Offset > 0 {
+		before = at(first)
+	}
+	p.Next, p.Prev = behind, before
+	if r.Back {
+		p.Next, p.Prev = before, behind
+		slices.Reverse(p.Rows)
+	}
 }
 
 // Row is one row of a page; which fields are set depends on the view.

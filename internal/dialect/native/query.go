@@ -125,7 +125,8 @@ const maxRows = 1000
 // rowsBody is the answer to a list.
 type rowsBody struct {
 	Rows    []map[string]any `json:"rows"`
-	Cursor  string           `json:"cursor,omitempty"`
+	Cursor  string           `json:"cursor,omitempty"` // what follows
+	Before  string           `json:"before,omitempty"` // what comes before
 	Total   *int64           `json:"total,omitempty"`
 	AtLeast bool             `json:"totalIsAtLeast,omitempty"`
 	Stopped bool             `json:"stoppedEarly,omitempty"`
@@ -137,7 +138,7 @@ func (a *API) list(w http.ResponseWriter, r *http.Request, p auth.Principal) err
 	if err != nil {
 		return err
 	}
-	l := query.List{View: q.view, Filter: q.filter, After: v.Get("cursor"), Total: v.Get("total") == "true", Bind: q.bind}
+	l := query.List{View: q.view, Filter: q.filter, After: v.Get("cursor"), Before: v.Get("before"), Total: v.Get("total") == "true", Bind: q.bind}
 	if l.Limit, err = number(v, "limit", 50, 1, maxRows); err != nil {
 		return err
 	}
@@ -153,7 +154,7 @@ func (a *API) list(w http.ResponseWriter, r *http.Request, p auth.Principal) err
 	if err != nil {
 		return err
 	}
-	body := rowsBody{Rows: []map[string]any{}, Cursor: page.Next, AtLeast: page.AtLeast, Stopped: page.Stopped}
+	body := rowsBody{Rows: []map[string]any{}, Cursor: page.Next, Before: page.Prev, AtLeast: page.AtLeast, Stopped: page.Stopped}
 	if l.Total {
 		body.Total = &page.Total
 	}

@@ -33,7 +33,7 @@ type freshRow struct {
 // rank orders rows by a key: ascending ranks are the order asked for.
 func rank(k query.Key, v query.SortValue) int64 {
 	if v.Missing {
-		return missingRank
+		return missing(k)
 	}
 	r := v.Int
 	switch {
@@ -51,14 +51,35 @@ func rank(k query.Key, v query.SortValue) int64 {
 	return rankInt(k, r)
 }
 
-// missingRank is behind the rank of every value.
-const missingRank int64 = math.MaxInt64
+// missing is the rank of what has no value: behind every other, or, read
+// backwards, before.
+func missing(k query.Key) int64 {
+	if k.Back {
+		return math.MinInt64
+	}
+	return math.MaxInt64
+}
 
 func rankInt(k query.Key, v int64) int64 {
-	if k.Desc {
+	if k.Descending() {
 		v = ^v
 	}
-	return min(v, missingRank-1)
+	return min(max(v, math.MinInt64+1), math.MaxInt64-1)
+}
+
+// ranks is the least and the greatest rank, by the time, of a segment's rows
+// that lie within an interval. Where some have no time it reaches to 0.
+func ranks(k query.Key, at interval) (first, last int64) {
+	first, last = rankInt(k, at.lo), rankInt(k, at.hi)
+	first, last = min(first, last), max(first, last)
+	switch {
+	case at.lo > 0:
+	case k.Back:
+		first = missing(k)
+	default:
+		last = missing(k)
+	}
+	return first, last
 }
 
 // gathering collects candidates, the best ones where only so many are wanted.
@@ -172,8 +193,8 @@ var openRows = 4096
 // gatherMore adds what the segments hold that are left, of open candidates only
 // so many at a time.
 func (q *question) gatherMore(ctx context.Context, out *gathering) error {
-	newest := q.newestFirst()
-	early := newest && !q.count
+	timely := q.byTime()
+	early := timely && !q.count
 	segments := q.left
 	q.left = nil
 	var next atomic.Int64
@@ -188,13 +209,12 @@ func (q *question) gatherMore(ctx context.Context, out *gathering) error {
 				if i >= len(segments) {
 					return x.err
 				}
-				at := segments[i].at
-				if early && q.r.After != nil && at.lo > q.r.After[0].Int {
+				if early && segments[i].last < out.after {
 					continue // all of it lies before the page
 				}
 				if early {
 					mu.Lock()
-					enough := rank(q.r.Order[0], query.SortValue{Int: at.hi}) > min(out.bound, mine.bound)
+					enough := segments[i].first > min(out.bound, mine.bound)
 					mu.Unlock()
 					if enough {
 						return x.err
@@ -206,7 +226,7 @@ func (q *question) gatherMore(ctx context.Context, out *gathering) error {
 				if err := q.gatherSegment(&openSegment{segment: q.snap.segments[segments[i].index], x: &x}, segments[i].index, mine); err != nil {
 					return err
 				}
-				if newest && !mine.open && len(mine.rows) >= out.want { // older ones need only be counted
+				if timely && !mine.open && len(mine.rows) >= out.want { // others need only be counted
 					mine.prune()
 				}
 				if early && mine.open && len(mine.rows) >= openRows {
@@ -232,37 +252,42 @@ func (q *question) gatherMore(ctx context.Context, out *gathering) error {
 	wg.Wait()
 	out.until = math.MaxInt64
 	if len(q.left) > 0 {
-		out.until = rankInt(q.r.Order[0], q.left[0].at.hi)
+		out.until = q.left[0].first
 	}
 	return errors.Join(errs...)
 }
 
-// segmentAt is the place of a segment in the snapshot, and the times of what it
-// holds of the project.
+// segmentAt is the place of a segment in the snapshot, and the ranks, by their
+// time, of what it holds of the project.
 type segmentAt struct {
-	index int
-	at    interval
+	index       int
+	first, last int64
 }
 
-// segments is those that hold rows of the project, the newest first: most pages
-// are full before much was looked at.
+// segments is those that hold rows of the project, in the order of their times,
+// the newest first unless the question says otherwise: most pages are full
+// before much was looked at.
 func (q *question) segments() []segmentAt {
+	k := query.Key{Ref: query.Ref{Column: query.ColStart}, Desc: true}
+	if q.byTime() {
+		k = q.r.Order[0]
+	}
 	out := make([]segmentAt, 0, len(q.snap.segments))
 	for i, seg := range q.snap.segments {
 		h := seg.share(q.pid)
 		if at, rows := h.of(q.view); rows > 0 {
-			out = append(out, segmentAt{i, at})
+			first, last := ranks(k, at)
+			out = append(out, segmentAt{i, first, last})
 		}
 	}
-	slices.SortFunc(out, func(a, b segmentAt) int { return cmp.Compare(b.at.hi, a.at.hi) })
+	slices.SortFunc(out, func(a, b segmentAt) int { return cmp.Compare(a.first, b.first) })
 	return out
 }
 
-// newestFirst reports whether the order is the one that segments can be left
-// out of by their times.
-func (q *question) newestFirst() bool {
-	k := q.r.Order[0]
-	return k.Ref.Column == query.ColStart && k.Desc
+// byTime reports whether rows are asked for by their time, so that segments can
+// be left out by theirs.
+func (q *question) byTime() bool {
+	return len(q.r.Order) > 0 && q.r.Order[0].Ref.Column == query.ColStart
 }
 
 // gatherFresh tests the traces that are in memory. One record serves for all.
@@ -307,12 +332,10 @@ func (q *question) gatherSegment(o *openSegment, at int, g *gathering) error {
 		return err
 	}
 	k := q.r.Order[0]
-	if k.Ref.Column == query.ColStart && !s.open && len(s.unsure) == 0 {
+	if q.byTime() && !s.open && len(s.unsure) == 0 {
 		h := o.share(q.pid)
 		times, _ := h.of(q.view)
-		first, last := rankInt(k, times.lo), rankInt(k, times.hi)
-		timed := times.lo > 0                                                  // else some have no time, and come last
-		if timed && max(first, last) < g.after || min(first, last) > g.bound { // none of them is on the page
+		if first, last := ranks(k, times); last < g.after || first > g.bound { // none of them is on the page
 			g.total += int64(len(s.rows))
 			return nil
 		}
@@ -322,7 +345,7 @@ func (q *question) gatherSegment(o *openSegment, at int, g *gathering) error {
 	if direct = direct && k.Ref.Column != query.ColEnd && k.Ref.Column != query.ColScoreCount; direct {
 		col := o.col(q.view, k.Ref.Column)
 		for _, row := range slices.Backward(s.rows) { // what came last is most often the newest
-			r := missingRank
+			r := missing(k)
 			if n, ok := col.int(int(row)); ok {
 				r = rankInt(k, n)
 			}

@@ -447,9 +447,11 @@ func (q *question) readNarrowOf(ctx context.Context, tid int64) (n *narrow, err 
 
 // finish reads the rows of the page.
 func (p *pager) finish(ctx context.Context, project string, page *store.Page) error {
-	if p.more && len(p.page) > 0 || p.stopped && p.last != nil {
-		page.Next = query.EncodeCursor(p.view, p.r.Order, p.last, p.r.Bind.Now)
+	var first []query.SortValue
+	if len(p.page) > 0 {
+		first = p.page[0].sort
 	}
+	defer func() { page.Place(p.l, p.r, first, p.last, p.more && len(p.page) > 0 || p.stopped) }()
 	return p.s.reads.read(ctx, func(c *sqlConn) error {
 		traces, observations, err := p.readRows(c)
 		if err != nil {

@@ -49,14 +49,13 @@ func (s *Store) listScores(ctx context.Context, pid int64, l *query.List, r *que
 		return nil, err
 	}
 	rows = rows[min(l.Offset, len(rows)):]
-	if len(rows) > l.Limit {
-		rows = rows[:l.Limit]
-		if l.Limit > 0 {
-			page.Next = query.EncodeCursor(query.Scores, r.Order, rows[l.Limit-1].sort, r.Bind.Now)
-		}
-	}
+	more := len(rows) > l.Limit
+	rows = rows[:min(len(rows), l.Limit)]
 	for i := range rows {
 		page.Rows = append(page.Rows, store.Row{Score: &rows[i].score, Trace: rows[i].trace})
+	}
+	if len(rows) > 0 {
+		page.Place(l, r, rows[0].sort, rows[len(rows)-1].sort, more)
 	}
 	return page, nil
 }
@@ -108,7 +107,7 @@ func (q *scoreList) read(ctx context.Context, c *sqlConn) (out []scoreRow, total
 	counted := q.l.Total && q.pushed < len(q.conjuncts)
 	if timely {
 		dir, op := "", ">="
-		if k.Desc {
+		if k.Descending() {
 			dir, op = " DESC", "<="
 		}
 		if q.r.After != nil && !counted {

@@ -139,14 +139,13 @@ func pageOfSessions(sums sessionSums, l *query.List, r *query.Resolved) *store.P
 	}
 	slices.SortFunc(all, func(a, b placed) int { return query.CompareSorts(r.Order, a.sort, b.sort) })
 	all = all[min(l.Offset, len(all)):]
-	if len(all) > l.Limit {
-		all = all[:l.Limit]
-		if l.Limit > 0 {
-			page.Next = query.EncodeCursor(query.Sessions, r.Order, all[l.Limit-1].sort, r.Bind.Now)
-		}
-	}
+	more := len(all) > l.Limit
+	all = all[:min(len(all), l.Limit)]
 	for _, p := range all {
 		page.Rows = append(page.Rows, store.Row{Session: p.session})
+	}
+	if len(all) > 0 {
+		page.Place(l, r, all[0].sort, all[len(all)-1].sort, more)
 	}
 	return page
 }

@@ -117,7 +117,7 @@ func (q *question) findWords(ctx context.Context) error {
 	if err := w.each(ctx, w.units, w.ask); err != nil {
 		return err
 	}
-	lazy := !q.l.Total && len(q.r.Order) > 0 && q.newestFirst()
+	lazy := !q.l.Total && q.byTime()
 	if lazy {
 		w.leaveCommon()
 	}

@@ -158,7 +158,8 @@ func rowID(r store.Row) string {
 	return r.Trace.ID
 }
 
-// walk is the rows of a list, read in pages of a size.
+// walk is the rows of a list, read in pages of a size, which are the same on the
+// way back.
 func walk(t *testing.T, s store.Traces, l query.List, size int) (ids []string, total int64) {
 	t.Helper()
 	l.Limit = size
@@ -174,13 +175,42 @@ func walk(t *testing.T, s store.Traces, l query.List, size int) (ids []string, t
 		for _, r := range page.Rows {
 			ids = append(ids, rowID(r))
 		}
+		if (page.Prev != "") != (n > 0 && len(page.Rows) > 0) {
+			t.Fatalf("page %d of list %+v has %q for those before it", n, l, page.Prev)
+		}
 		if page.Next == "" {
+			walkBack(t, s, l, page, ids)
 			return ids, total
 		}
 		if n > 1000 {
 			t.Fatalf("list %+v does not end", l)
 		}
 		l.After = page.Next
+	}
+}
+
+// walkBack goes from the last page of a list to its start.
+func walkBack(t *testing.T, s store.Traces, l query.List, last *store.Page, ids []string) {
+	t.Helper()
+	left := ids[:len(ids)-len(last.Rows)]
+	l.After, l.Total = "", false
+	for l.Before = last.Prev; l.Before != ""; {
+		page, err := s.List(t.Context(), "p", l)
+		if err != nil {
+			t.Fatalf("list %+v: %v", l, err)
+		}
+		n := min(l.Limit, len(left))
+		var got []string
+		for _, r := range page.Rows {
+			got = append(got, rowID(r))
+		}
+		if diff := cmp.Diff(left[len(left)-n:], got); diff != "" || page.Next == "" {
+			t.Fatalf("going back in %+v, on to %q (-forwards +backwards):\n%s", l, page.Next, diff)
+		}
+		left, l.Before = left[:len(left)-n], page.Prev
+	}
+	if len(left) > 0 {
+		t.Fatalf("going back in %+v ended %d rows before the start", l, len(left))
 	}
 }
 

@@ -45,14 +45,13 @@ func (m *Memory) List(ctx context.Context, project string, l query.List) (*store
 	}
 	slices.SortFunc(rows, func(a, b placed) int { return query.CompareSorts(r.Order, a.sort, b.sort) })
 	rows = rows[min(l.Offset, len(rows)):]
-	if len(rows) > l.Limit {
-		rows = rows[:l.Limit]
-		if l.Limit > 0 {
-			page.Next = query.EncodeCursor(l.View, r.Order, rows[l.Limit-1].sort, r.Bind.Now)
-		}
-	}
+	more := len(rows) > l.Limit
+	rows = rows[:min(len(rows), l.Limit)]
 	for _, p := range rows {
 		page.Rows = append(page.Rows, p.row)
+	}
+	if len(rows) > 0 {
+		page.Place(&l, r, rows[0].sort, rows[len(rows)-1].sort, more)
 	}
 	return page, nil
 }
