@@ -203,7 +203,35 @@ func (c *Catalog) setProject(tx store.Tx, p Project) error {
 		return domain.Errorf(domain.Conflict, "project %s belongs to another organization, %s", p.ID, s.Org)
 	}
 	s.Name = p.Name
-	return put(tx, kindProject, p.ID, s, store.Key{Name: "org", Value: p.Org})
+	return put(tx, kindProject, p.ID, s, store.Key{Name: "org", Value: p.Org}, store.Key{Name: "name", Value: nameInOrg(p.Org, p.Name)})
+}
+
+// nameInOrg is the key of a project by its name, in which no name has a line break.
+func nameInOrg(org, name string) string { return org + "\n" + name }
+
+// projectNamed finds the first project of an organisation that has that name.
+func projectNamed(tx store.Tx, org, name string) (p Project, found bool, err error) {
+	for r, err := range tx.Find(kindProject, "name", nameInOrg(org, name), "") {
+		var s storedProject
+		if err == nil {
+			err = decode(r, &s)
+		}
+		return Project{r.ID, s.Name, s.Org, domain.At(s.CreatedAt)}, err == nil, err
+	}
+	return Project{}, false, nil
+}
+
+// ProjectNamed is the project of an organisation that has that name;
+// domain.NotFound.
+func (c *Catalog) ProjectNamed(ctx context.Context, org, name string) (p Project, err error) {
+	err = c.records.View(ctx, instance, func(tx store.Tx) error {
+		found := false
+		if p, found, err = projectNamed(tx, org, name); err == nil && !found {
+			err = domain.Errorf(domain.NotFound, "project %s not found", name)
+		}
+		return err
+	})
+	return p, err
 }
 
 // EnsureProject finds the project of an organisation that has that name, or
@@ -212,20 +240,14 @@ func (c *Catalog) EnsureProject(ctx context.Context, org, name string) (p Projec
 	if err := checkName("project name", name); err != nil {
 		return p, false, err
 	}
+	if p, err = c.ProjectNamed(ctx, org, name); domain.CodeOf(err) != domain.NotFound { // most calls make none
+		return p, false, err
+	}
 	err = c.records.Tx(ctx, instance, func(tx store.Tx) error {
-		made = false
-		for r, err := range tx.Find(kindProject, "org", org, "") {
-			var s storedProject
-			if err == nil {
-				err = decode(r, &s)
-			}
-			if err != nil {
-				return err
-			}
-			if s.Name == name {
-				p = Project{r.ID, s.Name, s.Org, domain.At(s.CreatedAt)}
-				return nil
-			}
+		found := false
+		if p, found, err = projectNamed(tx, org, name); found || err != nil {
+			made = false
+			return err
 		}
 		made = true
 		p = Project{ID: c.recordID(), Name: name, Org: org, CreatedAt: domain.TimeOf(c.now())}

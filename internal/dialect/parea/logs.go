@@ -222,13 +222,11 @@ func (a *API) getLogs(w http.ResponseWriter, r *http.Request, c caller) error {
 // projectNamed is the id of an organisation's project, "" where there is none of
 // that name: a read makes none.
 func (a *API) projectNamed(ctx context.Context, c caller, name string) (string, error) {
-	all, err := a.catalog.Projects(ctx)
-	for _, p := range all {
-		if p.Org == c.org && p.Name == name {
-			return p.ID, nil
-		}
+	p, err := a.catalog.ProjectNamed(ctx, c.org, name)
+	if domain.CodeOf(err) == domain.NotFound {
+		return "", nil
 	}
-	return "", err
+	return p.ID, err
 }
 
 // logFilter is which logs a request for a page of them asks for.
