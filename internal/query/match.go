@@ -217,7 +217,7 @@ func compileCmp(v View, f *Cmp, b Bind) node {
 		}
 		return &textNode{col: f.Ref.Column, match: func(s string) bool { return keys[domain.TraceKey(s)] }}
 	case col.Kind == ListKind:
-		return &listNode{f.Ref.Column, texts(f)}
+		return &listNode{f.Ref.Column, texts(f), exactly(f)}
 	case col.Kind == BodyKind:
 		return &bodyNode{f.Ref.Column, f.Op == Eq, texts(f)}
 	}
@@ -238,6 +238,7 @@ func (n *textNode) test(r Row) bool {
 type listNode struct {
 	col   Col
 	match func(string) bool
+	exact []string // as of a textNode, of the elements
 }
 
 func (n *listNode) test(r Row) bool {

@@ -11,7 +11,7 @@ import (
 type Conjunct struct {
 	Col     Col
 	Text    func(s string) bool // of a present text
-	Texts   []string            // all that Text is true for; nil: not just of some
+	Texts   []string            // all that Text, or Element, is true for; nil: not just for some
 	Int     func(v int64) bool  // of a present integer of the stored unit
 	Lo, Hi  int64               // what Int is true for lies within, both included
 	Between bool                // Int is true for all that lies within
@@ -66,7 +66,7 @@ func Plan(v View, f Filter, b Bind) ([]Conjunct, error) {
 		case *textNode:
 			c.Col, c.Text, c.Texts, cost = n.col, n.match, n.exact, 0
 		case *listNode:
-			c.Col, c.Element = n.col, n.match
+			c.Col, c.Element, c.Texts = n.col, n.match, n.exact
 		case *intNode:
 			if !n.keyed {
 				c.Col, c.Int, cost = n.ref.Column, n.want.match, 0

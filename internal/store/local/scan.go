@@ -136,7 +136,7 @@ func (q *scan) byTrace(o *openSegment, traces []int32) []int32 {
 		case c.Text != nil:
 			traces = keepTexts(o.col(query.Traces, of), c, traces)
 		case c.Element != nil:
-			traces = keepLists(o.col(query.Traces, of), c.Element, traces)
+			traces = keepLists(o.col(query.Traces, of), c, traces)
 		}
 	}
 	return traces
@@ -182,6 +182,8 @@ func keepSought(col *column, texts []string, rows []int32) []int32 {
 	switch {
 	case len(found) == 0:
 		return nil
+	case len(found) == 1 && col.inverts && len(rows) == col.n:
+		return col.rowsWith(found[0], rows[:0])
 	case len(found) == 1:
 		return col.keepNumber(int64(found[0]), rows)
 	}
@@ -228,14 +230,20 @@ func keepCodes(col *column, pass []bool, rows []int32) []int32 {
 
 // keepLists is the rows whose list has an element that passes; each text that
 // lists are made of is tested once.
-func keepLists(col *column, test func(string) bool, rows []int32) []int32 {
+func keepLists(col *column, c *query.Conjunct, rows []int32) []int32 {
 	if col == nil {
 		return nil
 	}
 	col.takeApart()
+	if len(c.Texts) == 1 && col.inverts && len(rows) == col.n {
+		if place := slices.Index(col.elements, c.Texts[0]); place >= 0 {
+			return col.rowsHolding(place, rows[:0])
+		}
+		return nil
+	}
 	elements, any := make([]bool, len(col.elements)), false
 	for i, text := range col.elements {
-		elements[i] = test(text)
+		elements[i] = c.Element(text)
 		any = any || elements[i]
 	}
 	if !any {
@@ -304,7 +312,7 @@ func (q *scan) apply(o *openSegment, c *query.Conjunct, s *selection) {
 			q.applyWords(o, c.Words, may, s)
 		}
 	case c.Element != nil && !derived && (q.view == query.Traces || ofTheTrace[c.Col] == 0):
-		s.rows = keepLists(o.col(q.view, c.Col), c.Element, s.rows)
+		s.rows = keepLists(o.col(q.view, c.Col), c, s.rows)
 	case (c.Text != nil || c.Element != nil) && ofTheTrace[c.Col] != 0 && q.view == query.Observations: // done by byTrace
 	case c.Text != nil && !derived:
 		s.rows = keepTexts(o.col(q.view, c.Col), c, s.rows)
@@ -360,6 +368,11 @@ func (q *scan) applyPair(o *openSegment, p *query.Pair, s *selection) {
 		held = append(held, int32(row))
 	}
 	slices.Sort(held)
+	held = slices.Compact(held)
+	if len(s.rows) == o.traces {
+		s.rows = append(s.rows[:0], held...)
+		return
+	}
 	s.rows = keep(s.rows, func(i int) bool {
 		for len(held) > 0 && held[0] < int32(i) {
 			held = held[1:]

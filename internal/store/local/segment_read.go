@@ -55,7 +55,11 @@ func (k *cachedColumn) size() int {
 	if k.col == nil {
 		return 100
 	}
-	return len(k.col.blob) + 200
+	size := len(k.col.blob) + 200
+	if k.col.inverts { // of lists more, but those are few
+		size += 2*k.col.n + 4*k.col.words
+	}
+	return size
 }
 
 func (c *columnCache) put(one *cachedColumn) {
@@ -138,7 +142,13 @@ func readColumn(c *sqlConn, seg *segment, name string) (*cachedColumn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("segment %d, column %s: %w", seg.sid, name, err)
 	}
+	col.inverts = name[0] == 't' && col.words > 0 && !col.plain && rows <= maxInverted
 	return &cachedColumn{col: col}, nil
+}
+
+type namedColumn struct {
+	name string
+	col  *column // nil: the segment has none of that name
 }
 
 // openSegment is a segment that is being read, on one connection.
@@ -147,7 +157,7 @@ type openSegment struct {
 	x     *lookup
 	views [query.Observations + 1][query.NumCols]*column
 	known [query.Observations + 1][query.NumCols]bool
-	other map[string]*column
+	other []namedColumn // few enough to go through
 	// The keys of maps of counts that were asked for.
 	mapKeys map[query.Col][]string
 	// Those that are asked for row by row.
@@ -156,17 +166,16 @@ type openSegment struct {
 }
 
 func (o *openSegment) named(name string) *column {
-	if c, found := o.other[name]; found {
-		return c
+	for i := range o.other {
+		if o.other[i].name == name {
+			return o.other[i].col
+		}
 	}
 	c, err := o.x.s.openColumn(o.x.c, o.segment, name)
 	if err != nil {
 		o.fail(err)
 	}
-	if o.other == nil {
-		o.other = map[string]*column{}
-	}
-	o.other[name] = c
+	o.other = append(o.other, namedColumn{name, c})
 	return c
 }
 

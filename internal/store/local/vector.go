@@ -50,7 +50,17 @@ type column struct {
 	listEnds   []int32
 	holders    []int32
 	holderEnds []int32
+
+	// Of a column of traces, made when it is first asked for: which rows have each
+	// text of the dictionary, or of a column of lists each element.
+	inverts  bool
+	inverted sync.Once
+	rows     []uint16
+	rowEnds  []int32
 }
+
+// maxInverted is how many rows are found by their texts.
+const maxInverted = 1 << 16
 
 // intsWriter gathers the integers of a column.
 type intsWriter struct {
@@ -347,6 +357,73 @@ func (c *column) code(i int) int {
 		return -1
 	}
 	return int(v)
+}
+
+// rowsWith adds the rows that have a text of the dictionary. The column inverts.
+func (c *column) rowsWith(code int, rows []int32) []int32 {
+	c.inverted.Do(func() {
+		c.invert(c.words, func(row int, f func(place int)) {
+			if code := c.code(row); code >= 0 {
+				f(code)
+			}
+		})
+	})
+	return c.rowsAt(code, rows)
+}
+
+// rowsHolding adds the rows whose list holds an element. The column inverts, and
+// is taken apart.
+func (c *column) rowsHolding(place int, rows []int32) []int32 {
+	c.inverted.Do(func() {
+		c.invert(len(c.elements), func(row int, f func(place int)) {
+			code := c.code(row)
+			if code < 0 {
+				return
+			}
+			members := c.membersOf(code)
+			for i, place := range members {
+				if !slices.Contains(members[:i], place) {
+					f(int(place))
+				}
+			}
+		})
+	})
+	return c.rowsAt(place, rows)
+}
+
+// invert finds the rows of each place; of tells the places of a row.
+func (c *column) invert(places int, of func(row int, f func(place int))) {
+	ends, n := make([]int32, places), int32(0)
+	for row := range c.n {
+		of(row, func(place int) {
+			ends[place]++
+			n++
+		})
+	}
+	end := int32(0)
+	for place, n := range ends {
+		ends[place] = end // where they begin, until all are there
+		end += n
+	}
+	rows := make([]uint16, n)
+	for row := range c.n {
+		of(row, func(place int) {
+			rows[ends[place]] = uint16(row)
+			ends[place]++
+		})
+	}
+	c.rows, c.rowEnds = rows, ends
+}
+
+func (c *column) rowsAt(place int, rows []int32) []int32 {
+	from := int32(0)
+	if place > 0 {
+		from = c.rowEnds[place-1]
+	}
+	for _, row := range c.rows[from:c.rowEnds[place]] {
+		rows = append(rows, int32(row))
+	}
+	return rows
 }
 
 // find is the place of a text in the dictionary, -1 where it is not there.

@@ -18,7 +18,7 @@ func TestFind(t *testing.T) {
 	for _, words := range []int{1, 2, 200, 300, 70_000} {
 		for _, form := range []string{"w-%d", "%08x"} {
 			var w textsWriter
-			rows := make([]string, 80_000)
+			rows := make([]string, min(80_000, 300*words))
 			for i := range rows {
 				rows[i] = fmt.Sprintf(form, r.IntN(words))
 				w.add(rows[i], i%7 != 3)
@@ -39,6 +39,11 @@ func TestFind(t *testing.T) {
 				var got []int32
 				if code := col.find(text); code >= 0 {
 					got = col.keepNumber(int64(code), all)
+				}
+				if code := col.find(text); code >= 0 && col.n <= maxInverted {
+					if found := col.rowsWith(code, nil); !slices.Equal(found, got) {
+						t.Fatalf("%d words %s: %s is found in %d rows, want %d", words, form, text, len(found), len(got))
+					}
 				}
 				if !slices.Equal(got, want) {
 					t.Fatalf("%d words %s: %s is in %d rows, want %d", words, form, text, len(got), len(want))
