@@ -84,12 +84,6 @@ func (w *segmentWriter) int(name string, row int, v int64, ok bool) {
 	}
 }
 
-func (w *segmentWriter) text(name string, row int, s string, ok bool) {
-	if ok {
-		w.column(name, true, row).texts.add(s, true)
-	}
-}
-
 // Names of the columns that are no columns of a view.
 const (
 	tidColumn   = "t/tid"
