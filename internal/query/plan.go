@@ -2,6 +2,7 @@ package query
 
 import (
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -181,6 +182,56 @@ func needsOfRef(v View, r Ref) Needs {
 		return Needs{Bodies: true}
 	}
 	return Needs{}
+}
+
+// eachRef calls each with every column that a filter looks at, and with none
+// where it looks at more than columns.
+func eachRef(f Filter, each func(Ref)) {
+	switch f := f.(type) {
+	case And:
+		for _, p := range f {
+			eachRef(p, each)
+		}
+	case Or:
+		for _, p := range f {
+			eachRef(p, each)
+		}
+	case Not:
+		eachRef(f.Filter, each)
+	case Cmp:
+		each(f.Ref)
+	case Has:
+		each(f.Ref)
+	default:
+		each(Ref{})
+	}
+}
+
+// eachOf calls each with every column that conditions and an order look at.
+func eachOf(cs []Conjunct, order []Key, each func(Ref)) {
+	for i := range cs {
+		eachRef(cs[i].Filter, each)
+	}
+	for _, k := range order {
+		each(k.Ref)
+	}
+}
+
+// NeedTrace reports whether scores have to be looked at together with their
+// trace, for conditions or an order.
+func NeedTrace(cs []Conjunct, order []Key) (need bool) {
+	eachOf(cs, order, func(r Ref) {
+		_, of := ofTrace[r.Column]
+		need = need || of || r.Column == ColTags || r == Ref{}
+	})
+	return need
+}
+
+// OnlyOver reports whether conditions and an order look at no other columns.
+func OnlyOver(cols []Col, cs []Conjunct, order []Key) bool {
+	only := true
+	eachOf(cs, order, func(r Ref) { only = only && slices.Contains(cols, r.Column) })
+	return only
 }
 
 // wordsOf is what an index of words can tell of a condition, nil for nothing.

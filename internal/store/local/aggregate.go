@@ -382,7 +382,7 @@ func (s *Store) aggregateScores(ctx context.Context, pid int64, a *query.Aggrega
 		q := s.newScoreList(ctx, pid, p.Conjuncts)
 		q.x.c = c
 		t := p.NewTotals()
-		err = q.each(ctx, c, "SELECT id, created, updated, writes FROM scores WHERE "+q.where, q.args, func(_ scoreRow, rec *query.Record) error {
+		err = q.each(ctx, c, "SELECT id, created, updated, writes FROM "+q.from+" WHERE "+q.where, q.args, func(_ scoreRow, rec *query.Record) error {
 			return t.Add(rec)
 		})
 		out = t.Result()
@@ -392,12 +392,12 @@ func (s *Store) aggregateScores(ctx context.Context, pid int64, a *query.Aggrega
 }
 
 func (s *Store) aggregateSessions(ctx context.Context, pid int64, a *query.Aggregate) (*query.Result, error) {
-	sums, err := s.sumSessions(ctx, pid)
+	sums, err := s.sumSessions(ctx, pid, true)
 	if err != nil {
 		return nil, err
 	}
 	first, last, any := int64(0), int64(0), false
-	for _, sum := range sums {
+	for _, sum := range sums.of {
 		at := sum.Start.Nanos()
 		if !any {
 			first, last, any = at, at, true
@@ -409,7 +409,7 @@ func (s *Store) aggregateSessions(ctx context.Context, pid int64, a *query.Aggre
 		return nil, err
 	}
 	t := p.NewTotals()
-	for _, sum := range sums {
+	for _, sum := range sums.of {
 		rec := &query.Record{View: query.Sessions, Session: sum.session()}
 		if slices.ContainsFunc(p.Conjuncts, func(c query.Conjunct) bool { return !c.Program.Match(rec) }) {
 			continue

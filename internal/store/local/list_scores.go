@@ -19,9 +19,11 @@ type scoreList struct {
 	r         *query.Resolved
 	x         *lookup
 	conjuncts []query.Conjunct
+	from      string // the table, and by which index where SQLite would choose a worse one
 	where     string
 	args      []any
-	pushed    int // conditions that the database tests
+	pushed    int  // conditions that the database tests
+	alone     bool // no condition is about the trace
 	traces    map[string]*domain.Trace
 }
 
@@ -34,21 +36,26 @@ type scoreRow struct {
 
 func (s *Store) listScores(ctx context.Context, pid int64, l *query.List, r *query.Resolved) (*store.Page, error) {
 	q := s.newScoreList(ctx, pid, r.Conjuncts)
-	q.l, q.r = l, r
+	q.l, q.r, q.alone = l, r, !query.NeedTrace(r.Conjuncts, r.Order)
 	page := &store.Page{}
 	var rows []scoreRow
 	err := s.reads.read(ctx, func(c *sqlConn) (err error) {
 		q.x.c = c
 		rows, page.Total, err = q.read(ctx, c)
 		if err == nil && l.Total && q.pushed == len(q.conjuncts) {
-			page.Total, err = c.integer("SELECT count(*) FROM scores WHERE "+q.where, q.args...)
+			page.Total, err = c.integer("SELECT count(*) FROM "+q.from+" WHERE "+q.where, q.args...)
+		}
+		rows = rows[min(l.Offset, len(rows)):]
+		for i := range rows {
+			if id := rows[i].score.TraceID; err == nil && rows[i].trace == nil && id != "" {
+				rows[i].trace, err = q.trace(c, id)
+			}
 		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	rows = rows[min(l.Offset, len(rows)):]
 	more := len(rows) > l.Limit
 	rows = rows[:min(len(rows), l.Limit)]
 	for i := range rows {
@@ -61,7 +68,7 @@ func (s *Store) listScores(ctx context.Context, pid int64, l *query.List, r *que
 }
 
 func (s *Store) newScoreList(ctx context.Context, pid int64, conjuncts []query.Conjunct) *scoreList {
-	q := &scoreList{s: s, pid: pid, conjuncts: conjuncts, x: s.newLookup(ctx, pid), where: "project = ?", args: []any{pid}, traces: map[string]*domain.Trace{}}
+	q := &scoreList{s: s, pid: pid, conjuncts: conjuncts, x: s.newLookup(ctx, pid), from: "scores", where: "project = ?", args: []any{pid}, traces: map[string]*domain.Trace{}}
 	q.push()
 	return q
 }
@@ -79,12 +86,21 @@ func (q *scoreList) push() {
 			}
 			continue
 		}
+		if sql, args := pushedScore(c.Filter); sql != "" {
+			q.where += " AND " + sql
+			q.args = append(q.args, args...)
+			q.pushed++
+			continue
+		}
 		for col, name := range map[query.Col]string{query.ColName: "name", query.ColTrace: "trace"} {
 			values, exact := query.Exact(c.Filter, col)
 			if !exact || len(values) == 0 || len(values) > maxNamed {
 				continue
 			}
 			q.where += " AND " + name + " IN (?" + strings.Repeat(",?", len(values)-1) + ")"
+			if col == query.ColTrace {
+				q.from = "scores INDEXED BY scores_trace"
+			}
 			for _, v := range values {
 				if col == query.ColTrace {
 					v = domain.TraceKey(v)
@@ -96,13 +112,37 @@ func (q *scoreList) push() {
 	}
 }
 
+// pushedScore is a condition on whether a score has a trace, or on its type, as
+// the database tests it; "" where it is none.
+func pushedScore(f query.Filter) (sql string, args []any) {
+	not := ""
+	if n, is := f.(query.Not); is {
+		f, not = n.Filter, "NOT "
+	}
+	switch f := f.(type) {
+	case query.Has:
+		if f.Ref.Column == query.ColTrace {
+			return not + "(trace IS NOT NULL)", nil
+		}
+	case query.Cmp:
+		if f.Ref.Column != query.ColType || f.Fold || f.Op != query.Eq && f.Op != query.In {
+			return "", nil
+		}
+		for _, v := range f.Values {
+			args = append(args, strings.ToUpper(v.Str))
+		}
+		return "coalesce(type, 'NUMERIC') " + not + "IN (?" + strings.Repeat(",?", len(args)-1) + ")", args
+	}
+	return "", nil
+}
+
 // read finds the matching scores: those of the page and one more in order, and
 // how many there are in all where that is asked for.
 func (q *scoreList) read(ctx context.Context, c *sqlConn) (out []scoreRow, total int64, err error) {
 	k := q.r.Order[0]
 	timely := k.Ref.Column == query.ColStart && len(q.r.Order) == 2
 	want := q.l.Offset + q.l.Limit + 1
-	sql := "SELECT id, created, updated, writes FROM scores WHERE " + q.where
+	sql := "SELECT id, created, updated, writes FROM " + q.from + " WHERE " + q.where
 	args := slices.Clone(q.args)
 	counted := q.l.Total && q.pushed < len(q.conjuncts)
 	if timely {
@@ -147,7 +187,7 @@ func (q *scoreList) each(ctx context.Context, c *sqlConn, sql string, args []any
 		}
 		one := scoreRow{score: sc}
 		rec := &query.Record{View: query.Scores, Score: &one.score}
-		if sc.TraceID != "" {
+		if sc.TraceID != "" && !q.alone {
 			if one.trace, err = q.trace(c, sc.TraceID); err != nil {
 				return err
 			}

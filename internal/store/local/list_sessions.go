@@ -2,7 +2,6 @@ package local
 
 import (
 	"context"
-	"maps"
 	"slices"
 
 	"github.com/clewhq/clew/internal/domain"
@@ -13,87 +12,225 @@ import (
 // sessionSum gathers a session from its traces.
 type sessionSum struct {
 	query.Session
-	users, envs, tags map[string]bool
+	users, envs, tags textSet
+	rest              int32 // its last one of sessionSums.rest, plus one
 }
 
-// sessionSums gathers every session of a project.
-type sessionSums map[string]*sessionSum
+// sessionSums gathers every session of a project. Unless it is to be full it
+// gathers of traces in segments only what most lists are ordered and filtered
+// by, and the rest of those on the page.
+type sessionSums struct {
+	s    *Store
+	pid  int64
+	snap snapshot
+	full bool
+	of   map[string]*sessionSum
+	rest []sessionRow
+}
 
-func (m sessionSums) of(id string) *sessionSum {
-	s := m[id]
+// sessionRow is a trace of which not all is gathered, in a chain of those of its
+// session.
+type sessionRow struct{ segment, row, before int32 }
+
+func (m *sessionSums) session(id string) *sessionSum {
+	s := m.of[id]
 	if s == nil {
-		s = &sessionSum{users: map[string]bool{}, envs: map[string]bool{}, tags: map[string]bool{}}
-		s.ID = id
-		m[id] = s
+		s = &sessionSum{Session: query.Session{ID: id}}
+		m.of[id] = s
 	}
 	return s
 }
 
-// add counts a trace in. The row is one of the traces' view.
-func (s *sessionSum) add(r query.Row) {
-	at, _ := r.Int(query.ColStart)
-	latency, _ := r.Int(query.ColLatency)
-	start, end := domain.At(at), domain.At(at+latency)
-	if s.Traces == 0 || start.Before(s.Start) {
-		s.Start = start
+// sessionFigures is what a session sums up of its traces.
+var sessionFigures = [...]query.Col{
+	query.ColTokens, query.ColInputTokens, query.ColOutputTokens, query.ColObservationCount, query.ColErrorCount,
+	query.ColCost, query.ColInputCost, query.ColOutputCost,
+}
+
+// figures is where sessionFigures go.
+func (s *sessionSum) figures() [len(sessionFigures)]*int64 {
+	n := &s.Totals
+	return [...]*int64{
+		&n.Total, &n.Input, &n.Output, &n.Observations, &n.ByLevel[domain.LevelError],
+		(*int64)(&n.Cost), (*int64)(&n.InputCost), (*int64)(&n.OutputCost),
 	}
-	if s.Traces == 0 || s.End.Before(end) {
-		s.End = end
+}
+
+// lasted counts in a trace that took some time.
+func (s *sessionSum) lasted(start, latency int64) {
+	from, to := domain.At(start), domain.At(start+latency)
+	if s.Traces == 0 || from.Before(s.Start) {
+		s.Start = from
+	}
+	if s.Traces == 0 || s.End.Before(to) {
+		s.End = to
 	}
 	s.Traces++
-	note := func(set map[string]bool, c query.Col) {
-		if v, ok := r.Text(c); ok {
-			set[v] = true
+}
+
+// textSet is texts, each once, which most often are few.
+type textSet struct {
+	list []string
+	set  map[string]bool // of many
+}
+
+func (s *textSet) add(text string) {
+	const few = 16
+	switch {
+	case s.set != nil:
+		if s.set[text] {
+			return
+		}
+		s.set[text] = true
+	case slices.Contains(s.list, text):
+		return
+	case len(s.list) == few:
+		s.set = map[string]bool{text: true}
+		for _, known := range s.list {
+			s.set[known] = true
 		}
 	}
-	note(s.users, query.ColUser)
-	note(s.envs, query.ColEnv)
-	for _, t := range r.List(query.ColTags) {
-		s.tags[t] = true
+	s.list = append(s.list, text)
+}
+
+func (s *textSet) sorted() []string {
+	slices.Sort(s.list)
+	return s.list
+}
+
+// add counts a trace in that is in memory.
+func (s *sessionSum) add(t *domain.Trace) {
+	r := &query.Record{View: query.Traces, Trace: t}
+	start, _ := r.Int(query.ColStart)
+	latency, _ := r.Int(query.ColLatency)
+	s.lasted(start, latency)
+	if t.UserID != "" {
+		s.users.add(t.UserID)
 	}
-	n := &s.Totals
-	for c, to := range map[query.Col]*int64{
-		query.ColTokens: &n.Total, query.ColInputTokens: &n.Input, query.ColOutputTokens: &n.Output,
-		query.ColObservationCount: &n.Observations, query.ColErrorCount: &n.ByLevel[domain.LevelError],
-		query.ColCost: (*int64)(&n.Cost), query.ColInputCost: (*int64)(&n.InputCost), query.ColOutputCost: (*int64)(&n.OutputCost),
-	} {
-		v, _ := r.Int(c)
+	env, _ := r.Text(query.ColEnv)
+	s.envs.add(env)
+	for _, tag := range t.Tags {
+		s.tags.add(tag)
+	}
+	for i, to := range s.figures() {
+		v, _ := r.Int(sessionFigures[i])
 		*to += v
 	}
 }
 
+// addRows counts rows of a segment in.
+func (m *sessionSums) addRows(o *openSegment, at int, rows []int32) {
+	sessions, start, latency := o.col(query.Traces, query.ColSession), o.col(query.Traces, query.ColStart), o.col(query.Traces, query.ColLatency)
+	if sessions == nil {
+		return
+	}
+	envs := o.col(query.Traces, query.ColEnv)
+	of := make([]*sessionSum, sessions.words) // each is looked up once
+	for _, row := range rows {
+		i := int(row)
+		code := sessions.code(i)
+		if code < 0 {
+			continue
+		}
+		s := of[code]
+		if s == nil {
+			s = m.session(sessions.word(code))
+			of[code] = s
+		}
+		from, _ := start.int(i)
+		took, _ := latency.int(i)
+		s.lasted(from, took)
+		if env, ok := envs.string(i); ok {
+			s.envs.add(env)
+		}
+		if m.full {
+			s.addRest(o, i)
+			continue
+		}
+		m.rest = append(m.rest, sessionRow{int32(at), row, s.rest})
+		s.rest = int32(len(m.rest))
+	}
+}
+
+// addRest counts in what a row has beside its time and environment.
+func (s *sessionSum) addRest(o *openSegment, row int) {
+	if user, ok := o.col(query.Traces, query.ColUser).string(row); ok {
+		s.users.add(user)
+	}
+	if tags := o.col(query.Traces, query.ColTags); tags.code(row) >= 0 {
+		tags.takeApart()
+		for _, place := range tags.membersOf(tags.code(row)) {
+			s.tags.add(tags.elements[place])
+		}
+	}
+	for k, to := range s.figures() {
+		v, _ := o.col(query.Traces, sessionFigures[k]).int(row)
+		*to += v
+	}
+}
+
+// complete counts in what was left out of sessions.
+func (m *sessionSums) complete(ctx context.Context, sums []*sessionSum) error {
+	return m.s.reads.read(ctx, func(c *sqlConn) error {
+		x := m.s.newLookup(ctx, m.pid)
+		x.c = c
+		open := map[int32]*openSegment{}
+		for _, s := range sums {
+			for at := s.rest; at > 0; at = m.rest[at-1].before {
+				r := m.rest[at-1]
+				o := open[r.segment]
+				if o == nil {
+					o = &openSegment{segment: m.snap.segments[r.segment], x: x}
+					open[r.segment] = o
+				}
+				if s.addRest(o, int(r.row)); o.err != nil {
+					return o.err
+				}
+			}
+			s.rest = 0
+			s.session()
+		}
+		return nil
+	})
+}
+
 func (s *sessionSum) session() *query.Session {
-	s.Users = slices.Sorted(maps.Keys(s.users))
-	s.Envs = slices.Sorted(maps.Keys(s.envs))
-	s.Tags = slices.Sorted(maps.Keys(s.tags))
+	s.Users, s.Envs, s.Tags = s.users.sorted(), s.envs.sorted(), s.tags.sorted()
 	return &s.Session
+}
+
+// inShort reports whether conditions and an order on sessions look only at what
+// is gathered of all of them.
+func inShort(r *query.Resolved) bool {
+	known := []query.Col{query.ColID, query.ColStart, query.ColEnd, query.ColLatency, query.ColTraceCount, query.ColEnvs}
+	return query.OnlyOver(known, r.Conjuncts, r.Order)
 }
 
 // listSessions gathers the sessions of a project from its traces.
 func (s *Store) listSessions(ctx context.Context, pid int64, l *query.List, r *query.Resolved) (*store.Page, error) {
-	sums, err := s.sumSessions(ctx, pid)
+	sums, err := s.sumSessions(ctx, pid, !inShort(r))
 	if err != nil {
 		return nil, err
 	}
-	return pageOfSessions(sums, l, r), nil
+	return sums.page(ctx, l, r)
 }
 
-func (s *Store) sumSessions(ctx context.Context, pid int64) (sessionSums, error) {
+func (s *Store) sumSessions(ctx context.Context, pid int64, full bool) (*sessionSums, error) {
 	snap, err := s.snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	sums := sessionSums{}
+	sums := &sessionSums{s: s, pid: pid, snap: snap, full: full, of: map[string]*sessionSum{}}
 	for _, n := range snap.fresh {
 		if n.pid == pid && n.trace.SessionID != "" {
-			sums.of(n.trace.SessionID).add(n.record(nil, nil))
+			sums.session(n.trace.SessionID).add(n.trace)
 		}
 	}
 	q := scan{view: query.Traces, pid: pid}
 	err = s.reads.read(ctx, func(c *sqlConn) error {
 		x := s.newLookup(ctx, pid)
 		x.c = c
-		for _, seg := range snap.segments {
+		for i, seg := range snap.segments {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -102,14 +239,7 @@ func (s *Store) sumSessions(ctx context.Context, pid int64) (sessionSums, error)
 			if err != nil {
 				return err
 			}
-			sessions := o.col(query.Traces, query.ColSession)
-			row := traceRow{o: o}
-			for _, i := range sel.rows {
-				if id, ok := sessions.string(int(i)); ok {
-					row.i = int(i)
-					sums.of(id).add(&row)
-				}
-			}
+			sums.addRows(o, i, sel.rows)
 			if o.err != nil {
 				return o.err
 			}
@@ -119,20 +249,21 @@ func (s *Store) sumSessions(ctx context.Context, pid int64) (sessionSums, error)
 	return sums, err
 }
 
-func pageOfSessions(sums sessionSums, l *query.List, r *query.Resolved) *store.Page {
+// page puts the sessions that match in order, and cuts a page of them.
+func (m *sessionSums) page(ctx context.Context, l *query.List, r *query.Resolved) (*store.Page, error) {
 	type placed struct {
-		session *query.Session
-		sort    []query.SortValue
+		sum  *sessionSum
+		sort []query.SortValue
 	}
 	page := &store.Page{}
 	var all []placed
-	for _, sum := range sums {
+	for _, sum := range m.of {
 		rec := &query.Record{View: query.Sessions, Session: sum.session()}
 		if slices.ContainsFunc(r.Conjuncts, func(c query.Conjunct) bool { return !c.Program.Match(rec) }) {
 			continue
 		}
 		page.Total++
-		p := placed{rec.Session, query.SortAll(query.Sessions, r.Order, rec)}
+		p := placed{sum, query.SortAll(query.Sessions, r.Order, rec)}
 		if r.After == nil || query.CompareSorts(r.Order, p.sort, r.After) > 0 {
 			all = append(all, p)
 		}
@@ -141,11 +272,13 @@ func pageOfSessions(sums sessionSums, l *query.List, r *query.Resolved) *store.P
 	all = all[min(l.Offset, len(all)):]
 	more := len(all) > l.Limit
 	all = all[:min(len(all), l.Limit)]
+	var sums []*sessionSum
 	for _, p := range all {
-		page.Rows = append(page.Rows, store.Row{Session: p.session})
+		page.Rows = append(page.Rows, store.Row{Session: &p.sum.Session})
+		sums = append(sums, p.sum)
 	}
 	if len(all) > 0 {
 		page.Place(l, r, all[0].sort, all[len(all)-1].sort, more)
 	}
-	return page
+	return page, m.complete(ctx, sums)
 }

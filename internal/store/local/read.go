@@ -110,7 +110,8 @@ func (s *Store) readTraceRow(c *sqlConn, pid int64, key string, t *store.Trace, 
 
 // scoresOf reads the scores of a trace and of its observations.
 func scoresOf(c *sqlConn, pid int64, key string) (scores []domain.Score, err error) {
-	err = c.rows("SELECT id, created, updated, writes FROM scores WHERE project = ? AND trace = ?", func(r row) error {
+	// Left to itself SQLite goes through all scores of the project.
+	err = c.rows("SELECT id, created, updated, writes FROM scores INDEXED BY scores_trace WHERE project = ? AND trace = ?", func(r row) error {
 		sc, err := readScore(r)
 		scores = append(scores, sc)
 		return err
