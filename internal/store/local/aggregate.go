@@ -392,7 +392,7 @@ func (s *Store) aggregateScores(ctx context.Context, pid int64, a *query.Aggrega
 }
 
 func (s *Store) aggregateSessions(ctx context.Context, pid int64, a *query.Aggregate) (*query.Result, error) {
-	sums, err := s.sumSessions(ctx, pid, true)
+	sums, err := s.sumSessions(ctx, pid, true, true)
 	if err != nil {
 		return nil, err
 	}

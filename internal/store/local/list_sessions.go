@@ -24,6 +24,7 @@ type sessionSums struct {
 	pid  int64
 	snap snapshot
 	full bool
+	envs bool // environments are asked for
 	of   map[string]*sessionSum
 	rest []sessionRow
 }
@@ -124,7 +125,10 @@ func (m *sessionSums) addRows(o *openSegment, at int, rows []int32) {
 	if sessions == nil {
 		return
 	}
-	envs := o.col(query.Traces, query.ColEnv)
+	var envs *column
+	if m.envs {
+		envs = o.col(query.Traces, query.ColEnv)
+	}
 	of := make([]*sessionSum, sessions.words) // each is looked up once
 	for _, row := range rows {
 		i := int(row)
@@ -152,8 +156,11 @@ func (m *sessionSums) addRows(o *openSegment, at int, rows []int32) {
 	}
 }
 
-// addRest counts in what a row has beside its time and environment.
+// addRest counts in what a row has beside its time.
 func (s *sessionSum) addRest(o *openSegment, row int) {
+	if env, ok := o.col(query.Traces, query.ColEnv).string(row); ok {
+		s.envs.add(env)
+	}
 	if user, ok := o.col(query.Traces, query.ColUser).string(row); ok {
 		s.users.add(user)
 	}
@@ -199,28 +206,26 @@ func (s *sessionSum) session() *query.Session {
 	return &s.Session
 }
 
-// inShort reports whether conditions and an order on sessions look only at what
-// is gathered of all of them.
-func inShort(r *query.Resolved) bool {
-	known := []query.Col{query.ColID, query.ColStart, query.ColEnd, query.ColLatency, query.ColTraceCount, query.ColEnvs}
-	return query.OnlyOver(known, r.Conjuncts, r.Order)
-}
+// ofAll is what is gathered of all sessions.
+var ofAll = []query.Col{query.ColID, query.ColStart, query.ColEnd, query.ColLatency, query.ColTraceCount}
 
 // listSessions gathers the sessions of a project from its traces.
 func (s *Store) listSessions(ctx context.Context, pid int64, l *query.List, r *query.Resolved) (*store.Page, error) {
-	sums, err := s.sumSessions(ctx, pid, !inShort(r))
+	envs := !query.OnlyOver(ofAll, r.Conjuncts, r.Order)
+	full := envs && !query.OnlyOver(append(slices.Clone(ofAll), query.ColEnvs), r.Conjuncts, r.Order)
+	sums, err := s.sumSessions(ctx, pid, full, envs)
 	if err != nil {
 		return nil, err
 	}
 	return sums.page(ctx, l, r)
 }
 
-func (s *Store) sumSessions(ctx context.Context, pid int64, full bool) (*sessionSums, error) {
+func (s *Store) sumSessions(ctx context.Context, pid int64, full, envs bool) (*sessionSums, error) {
 	snap, err := s.snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	sums := &sessionSums{s: s, pid: pid, snap: snap, full: full, of: map[string]*sessionSum{}}
+	sums := &sessionSums{s: s, pid: pid, snap: snap, full: full, envs: envs, of: map[string]*sessionSum{}}
 	for _, n := range snap.fresh {
 		if n.pid == pid && n.trace.SessionID != "" {
 			sums.session(n.trace.SessionID).add(n.trace)
