@@ -227,6 +227,22 @@ func NeedTrace(cs []Conjunct, order []Key) (need bool) {
 	return need
 }
 
+// OfTrace is a condition on what a score takes from its trace, as a condition on
+// traces; ok is false for any other, and for one that scores without a trace
+// meet.
+func OfTrace(f Filter) (on Filter, ok bool) {
+	c, is := f.(Cmp)
+	if !is {
+		return nil, false
+	}
+	if c.Ref.Column != ColTags {
+		if c.Ref.Column, ok = ofTrace[c.Ref.Column]; !ok {
+			return nil, false
+		}
+	}
+	return c, true
+}
+
 // OnlyOver reports whether conditions and an order look at no other columns.
 func OnlyOver(cols []Col, cs []Conjunct, order []Key) bool {
 	only := true

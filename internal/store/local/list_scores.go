@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -37,6 +38,9 @@ type scoreRow struct {
 func (s *Store) listScores(ctx context.Context, pid int64, l *query.List, r *query.Resolved) (*store.Page, error) {
 	q := s.newScoreList(ctx, pid, r.Conjuncts)
 	q.l, q.r, q.alone = l, r, !query.NeedTrace(r.Conjuncts, r.Order)
+	if err := q.narrow(ctx); err != nil {
+		return nil, err
+	}
 	page := &store.Page{}
 	var rows []scoreRow
 	err := s.reads.read(ctx, func(c *sqlConn) (err error) {
@@ -110,6 +114,71 @@ func (q *scoreList) push() {
 			q.pushed++
 		}
 	}
+}
+
+// maxOfTraces is for how many traces scores are looked up one trace after the
+// other: of more, all scores are looked at.
+const maxOfTraces = 20_000
+
+// narrow finds the traces that conditions on scores ask for, where they are few.
+func (q *scoreList) narrow(ctx context.Context) error {
+	var on query.And
+	for i := range q.conjuncts {
+		if f, ok := query.OfTrace(q.conjuncts[i].Filter); ok {
+			on = append(on, f)
+		}
+	}
+	if len(on) == 0 || q.from != "scores" {
+		return nil
+	}
+	conjuncts, err := query.Plan(query.Traces, on, q.r.Bind)
+	if err != nil {
+		return nil // the columns of the trace take other operators
+	}
+	keys, few, err := q.s.tracesWhere(ctx, q.pid, conjuncts, maxOfTraces)
+	if err != nil || !few {
+		return err
+	}
+	list, err := json.Marshal(keys)
+	if err != nil {
+		return err
+	}
+	q.from = "scores INDEXED BY scores_trace"
+	q.where += " AND trace IN (SELECT value FROM json_each(?))"
+	q.args = append(q.args, string(list))
+	return nil
+}
+
+// tracesWhere is the keys of the traces that meet conditions, few is false where
+// there are more than most.
+func (s *Store) tracesWhere(ctx context.Context, pid int64, conjuncts []query.Conjunct, most int) (keys []string, few bool, err error) {
+	q := &question{scan: scan{view: query.Traces, pid: pid, conjuncts: conjuncts}, s: s, l: &query.List{View: query.Traces}, r: &query.Resolved{}, x: s.newLookup(ctx, pid)}
+	if q.snap, err = s.snapshot(ctx); err != nil {
+		return nil, false, err
+	}
+	for _, n := range q.snap.fresh {
+		if n.pid != pid {
+			continue
+		}
+		if match, _ := q.matches(n, n.record(q.x, nil)); match {
+			keys = append(keys, domain.TraceKey(n.trace.ID))
+		}
+	}
+	err = q.eachSegment(ctx, func(o *openSegment, sel selection) error {
+		row := traceRow{o: o}
+		for _, i := range sel.rows {
+			row.i = int(i)
+			keys = append(keys, row.key())
+		}
+		if len(keys) > most {
+			return errStop
+		}
+		return o.err
+	})
+	if errors.Is(err, errStop) && !errors.Is(err, errMoved) {
+		return nil, false, nil
+	}
+	return keys, len(keys) <= most, err
 }
 
 // pushedScore is a condition on whether a score has a trace, or on its type, as
