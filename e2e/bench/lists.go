@@ -167,6 +167,19 @@ func (b *bench) questions(now time.Time) []listed {
 		q.v.Set("limit", "50")
 		out = append(out, listed{"observations, " + q.name, "/api/public/v2/observations", q.v, 60})
 	}
+	for _, q := range []struct {
+		name, path string
+		v          url.Values
+		ms         float64
+	}{
+		{"traces whole, newest 50 with count", "/api/public/traces", url.Values{}, 60},
+		{"sessions, newest 50 with count", "/api/public/sessions", url.Values{}, 100},
+		{"scores, newest 50 with count", "/api/public/scores", url.Values{}, 20},
+		{"scores of a user, with count", "/api/public/v2/scores", url.Values{"userId": {"user-77"}}, 20},
+	} {
+		q.v.Set("limit", "50")
+		out = append(out, listed{q.name, q.path, q.v, q.ms})
+	}
 	for _, w := range []struct{ name, word string }{{"rare word", rareWord}, {"two Chinese characters", rareChinese}, {"no match", "qwertyuiopasdf"}} {
 		f := filterOf(condition("string", "input", "matches", w.word, ""))
 		out = append(out, listed{"observations by text, " + w.name, "/api/public/v2/observations", url.Values{"limit": {"50"}, "filter": {f}}, 250})

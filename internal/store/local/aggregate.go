@@ -380,6 +380,14 @@ func (s *Store) aggregateScores(ctx context.Context, pid int64, a *query.Aggrega
 			return err
 		}
 		q := s.newScoreList(ctx, pid, p.Conjuncts)
+		var looked []query.Key
+		for _, d := range p.By {
+			looked = append(looked, query.Key{Ref: d.Ref})
+		}
+		for _, one := range p.Series {
+			looked = append(looked, query.Key{Ref: one.Ref})
+		}
+		q.alone = !query.NeedTrace(p.Conjuncts, looked)
 		q.x.c = c
 		t := p.NewTotals()
 		err = q.each(ctx, c, "SELECT id, created, updated, writes FROM "+q.from+" WHERE "+q.where, q.args, func(_ scoreRow, rec *query.Record) error {

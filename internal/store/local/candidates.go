@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/clewhq/clew/internal/domain"
 	"github.com/clewhq/clew/internal/query"
@@ -163,6 +164,7 @@ type question struct {
 	r     *query.Resolved
 	x     *lookup
 	snap  snapshot
+	began time.Time
 	count bool // every row has to be looked at
 
 	search *wordSearch // what is not yet looked into, nil for nothing

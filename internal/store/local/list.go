@@ -96,6 +96,7 @@ func (s *Store) projectNumber(ctx context.Context, project string) (pid int64, e
 func (q *question) prepare(ctx context.Context) error {
 	needs := query.NeedsOf(q.conjuncts)
 	named := false
+	q.began = time.Now()
 	var err error
 	if q.snap, err = q.s.snapshot(ctx); err != nil {
 		return err
@@ -286,7 +287,11 @@ func (p *pager) goThrough(ctx context.Context, began time.Time) (done bool, err 
 			if p.more && !(p.l.Total && p.g.open) {
 				return true, nil
 			}
-			if run[i].open && (p.x.bytes > maxOpened || time.Since(began) > maxLooking) {
+			since := began
+			if p.more { // the rest is only counted
+				since = p.began
+			}
+			if run[i].open && (p.x.bytes > maxOpened || time.Since(since) > maxLooking) {
 				p.stopped, p.uncounted = !p.more, true
 				return true, nil
 			}

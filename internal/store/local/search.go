@@ -50,9 +50,9 @@ func (h *wordHit) has(id string) bool {
 }
 
 // maxRefining bounds for how long candidates are looked into before the rows are
-// put in order. Of a word that is in more of them than that, a page is full long
-// before all were looked at.
-const maxRefining = maxLooking
+// put in order: of a word that is in more of them than that, a page is full long
+// before all were looked at, and not all rows are counted.
+const maxRefining = maxLooking / 2
 
 // searchUnit is a block or a hot chunk that a search asks.
 type searchUnit struct {
