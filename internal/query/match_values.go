@@ -1,8 +1,10 @@
 package query
 
 import (
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/clewhq/clew/internal/domain"
 )
@@ -224,21 +226,61 @@ func (n *textSearch) narrowAnywhere(r Row) bool {
 // narrow tests the narrow fields of the row itself.
 func (n *textSearch) narrow(r Row) bool {
 	for _, c := range searchedTexts[n.view] {
-		if s, ok := r.Text(c); ok && n.phrase.in(AppendFolded(nil, []byte(s))) {
+		if s, ok := r.Text(c); ok && n.hasWords(s) {
 			return true
 		}
 	}
+	key := n.key()
 	for _, c := range wholeTexts[n.view] {
-		if s, ok := r.Text(c); ok && FoldText(domain.TraceKey(s)) == FoldText(domain.TraceKey(n.phrase.whole)) {
+		if s, ok := r.Text(c); ok && isKey(s, key) {
 			return true
 		}
 	}
-	if _, has := ColumnOf(n.view, ColTags); has {
-		for _, s := range r.List(ColTags) {
-			if FoldText(s) == n.phrase.whole {
-				return true
-			}
-		}
+	if _, has := ColumnOf(n.view, ColTags); has && slices.ContainsFunc(r.List(ColTags), n.isWhole) {
+		return true
 	}
 	return false
+}
+
+func (n *textSearch) hasWords(s string) bool { return n.phrase.in(AppendFolded(nil, []byte(s))) }
+
+func (n *textSearch) isWhole(s string) bool { return FoldText(s) == n.phrase.whole }
+
+// key is the whole of the search as an id.
+func (n *textSearch) key() string { return FoldText(domain.TraceKey(n.phrase.whole)) }
+
+// isKey reports whether an id has a key. Of most ids their length tells.
+func isKey(id, key string) bool {
+	if len(id) != len(key) && (len(id) != 36 || len(key) != 32) && isASCII(id) {
+		return false
+	}
+	return FoldText(domain.TraceKey(id)) == key
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// narrowTexts is what narrowAnywhere looks at.
+func (n *textSearch) narrowTexts() map[View][]NarrowText {
+	key := n.key()
+	out := map[View][]NarrowText{}
+	for _, v := range []View{Traces, Observations} {
+		if v != n.view && n.view != Traces {
+			continue
+		}
+		for _, c := range searchedTexts[v] {
+			out[v] = append(out[v], NarrowText{Col: c, In: n.hasWords})
+		}
+		for _, c := range wholeTexts[v] {
+			out[v] = append(out[v], NarrowText{Col: c, In: func(s string) bool { return isKey(s, key) }, Whole: key})
+		}
+		out[v] = append(out[v], NarrowText{Col: ColTags, In: n.isWhole})
+	}
+	return out
 }

@@ -28,8 +28,17 @@ type Conjunct struct {
 type Words struct {
 	Terms  []string                 // one of the bodies of a matching row holds all of them, unless
 	Narrow func(r Row) bool         // the row matches by its narrow fields; nil: those are not searched
+	Texts  map[View][]NarrowText    // what Narrow looks at: of the row's view, and of a trace's observations
 	In     func(folded []byte) bool // reports whether a body, made Searchable, holds the words
 	needle string                   // a text that holds the words holds this, folded; "" where nothing is known
+}
+
+// NarrowText is a column of texts, or of lists of them, of which one that is In
+// makes a row match.
+type NarrowText struct {
+	Col   Col
+	In    func(s string) bool
+	Whole string // what a text of lower-case hexadecimal digits has to be; "" where it takes In to tell
 }
 
 // Pair asks whether the row's metadata holds one of these texts at a path.
@@ -264,7 +273,7 @@ func wordsOf(v View, f Filter, n node) *Words {
 		case len(w.Terms) == 0 || search == nil:
 			return nil
 		case f.Scope == (Ref{}):
-			w.Narrow = search.narrowAnywhere
+			w.Narrow, w.Texts = search.narrowAnywhere, search.narrowTexts()
 		case search.kind == TextKind:
 			return nil
 		}

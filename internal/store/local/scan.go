@@ -264,6 +264,7 @@ func keepLists(col *column, c *query.Conjunct, rows []int32) []int32 {
 // those that match it by their narrow fields.
 func (q *scan) applyWords(o *openSegment, w *query.Words, may wordHits, s *selection) {
 	ids := o.col(query.Observations, query.ColID)
+	narrow := o.narrowHits(q.view, w)
 	s.rows = keep(s.rows, func(i int) bool {
 		if q.view == query.Traces {
 			if may[o.tid(i)].some() {
@@ -274,8 +275,83 @@ func (q *scan) applyWords(o *openSegment, w *query.Words, may wordHits, s *selec
 				return true
 			}
 		}
-		return w.Narrow != nil && w.Narrow(o.row(q.view, i))
+		return narrow(i)
 	})
+}
+
+// narrowHits tells of which rows a search finds a narrow field. Each text is
+// tested once for the whole segment.
+func (o *openSegment) narrowHits(v query.View, w *query.Words) func(i int) bool {
+	var traces, observations []bool // nil: none
+	for view, texts := range w.Texts {
+		for i := range texts {
+			t := &texts[i]
+			switch of := ofTheTrace[t.Col]; {
+			case view == query.Traces:
+				traces = o.mark(o.col(query.Traces, t.Col), t, traces)
+			case of != 0:
+				traces = o.mark(o.col(query.Traces, of), t, traces)
+			default:
+				observations = o.mark(o.col(query.Observations, t.Col), t, observations)
+			}
+		}
+	}
+	return func(i int) bool {
+		if v == query.Observations {
+			return observations != nil && observations[i] || traces != nil && traces[o.traceOf(i)]
+		}
+		if traces != nil && traces[i] {
+			return true
+		}
+		if observations == nil {
+			return false
+		}
+		from, to := o.observationsOf(i)
+		return slices.Contains(observations[from:to], true)
+	}
+}
+
+// mark notes the rows of which a text is in.
+func (o *openSegment) mark(col *column, t *query.NarrowText, marks []bool) []bool {
+	if col == nil {
+		return marks
+	}
+	pass := make([]bool, col.words)
+	any := false
+	found := func(code int) { pass[code], any = true, true }
+	switch {
+	case t.Col == query.ColTags:
+		col.takeApart()
+		for place, text := range col.elements {
+			if t.In(text) {
+				for _, list := range col.holdersOf(place) {
+					found(int(list))
+				}
+			}
+		}
+	case col.hex && t.Whole != "":
+		if code := col.find(t.Whole); code >= 0 {
+			found(code)
+		}
+	default:
+		for code := range pass {
+			if t.In(col.word(code)) {
+				found(code)
+			}
+		}
+	}
+	if !any {
+		return marks
+	}
+	if marks == nil {
+		marks = make([]bool, col.n)
+	}
+	for i := range col.n {
+		if code := col.code(i); code >= 0 && pass[code] {
+			marks[i] = true
+		}
+	}
+	return marks
 }
 
 func keep(rows []int32, f func(i int) bool) []int32 {
