@@ -205,7 +205,7 @@ func (w *summing) fresh(ctx context.Context) error {
 			match, open := w.matches(n, rec)
 			if match && open {
 				var err error
-				if match, err = w.verify(ctx, &found{tid: n.tid, open: true, fresh: freshRow{n, o}}); err != nil {
+				if match, err = w.verify(ctx, &found{tid: n.tid, open: true, narrow: true, fresh: freshRow{n, o}}); err != nil {
 					return err
 				}
 			}
@@ -316,7 +316,7 @@ func (w *summing) split(o *openSegment, s selection) (sure []int32, open []found
 			sure = append(sure, row)
 			continue
 		}
-		f := found{open: true}
+		f := found{open: true, narrow: s.isNarrow(row)}
 		if w.view == query.Traces {
 			f.tid = o.tid(int(row))
 		} else {

@@ -23,6 +23,9 @@ type candidate struct {
 	seg  int32 // in the snapshot; -1: fresh
 	row  int32 // in the segment; of what is fresh its place in gathering.fresh
 	open bool
+	// A search may find a narrow field of it: then more than its bodies has to be
+	// looked at.
+	narrow bool
 }
 
 // freshRow is a row of a trace that is in memory.
@@ -307,7 +310,7 @@ func (q *question) gatherFresh(g *gathering) error {
 			return
 		}
 		k := q.r.Order[0]
-		c := candidate{rank(k, query.SortOf(q.view, k, rec)), -1, int32(len(g.fresh)), open}
+		c := candidate{rank(k, query.SortOf(q.view, k, rec)), -1, int32(len(g.fresh)), open, true}
 		if g.wants(c) {
 			g.fresh = append(g.fresh, at)
 		}
@@ -351,13 +354,13 @@ func (q *question) gatherSegment(o *openSegment, at int, g *gathering) error {
 			if n, ok := col.int(int(row)); ok {
 				r = rankInt(k, n)
 			}
-			g.add(candidate{r, int32(at), row, s.isOpen(row)})
+			g.add(candidate{r, int32(at), row, s.isOpen(row), s.isNarrow(row)})
 		}
 		return o.err
 	}
 	for _, row := range slices.Backward(s.rows) {
 		v := query.SortOf(q.view, k, o.row(q.view, int(row)))
-		g.add(candidate{rank(k, v), int32(at), row, s.isOpen(row)})
+		g.add(candidate{rank(k, v), int32(at), row, s.isOpen(row), s.isNarrow(row)})
 	}
 	return o.err
 }

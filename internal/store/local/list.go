@@ -232,6 +232,7 @@ type found struct {
 	tid, rid int64 // rid 0: the trace itself
 	sort     []query.SortValue
 	open     bool
+	narrow   bool // see candidate
 	fresh    freshRow
 }
 
@@ -348,7 +349,7 @@ func (p *pager) locate(ctx context.Context, rows []candidate) ([]found, error) {
 		open := map[int32]*openSegment{}
 		for i, r := range rows {
 			f := &out[i]
-			f.open = r.open
+			f.open, f.narrow = r.open, r.narrow
 			if r.seg < 0 {
 				f.fresh = p.g.fresh[r.row]
 				f.tid = f.fresh.n.tid
@@ -435,7 +436,7 @@ func (p *pager) verify(ctx context.Context, f *found) (bool, error) {
 func (p *pager) ruledOut(f *found) bool {
 	for i := range p.conjuncts {
 		c := &p.conjuncts[i]
-		if may := p.words[c.Words]; may != nil && c.Words.Narrow == nil && !may[f.tid].some() {
+		if may := p.words[c.Words]; may != nil && (c.Words.Narrow == nil || !f.narrow) && !may[f.tid].some() {
 			return true
 		}
 	}

@@ -13,9 +13,12 @@ type selection struct {
 	rows   []int32
 	unsure map[int32]bool // rows of which a condition on bodies is still open
 	open   bool           // so it is of all of them
+	narrow []bool         // rows of the segment of which a search found a narrow field; nil: none
 }
 
 func (s *selection) isOpen(row int32) bool { return s.open || s.unsure[row] }
+
+func (s *selection) isNarrow(row int32) bool { return s.narrow != nil && s.narrow[row] }
 
 // scan is the conditions of a question, ready for many rows.
 type scan struct {
@@ -265,17 +268,27 @@ func keepLists(col *column, c *query.Conjunct, rows []int32) []int32 {
 func (q *scan) applyWords(o *openSegment, w *query.Words, may wordHits, s *selection) {
 	ids := o.col(query.Observations, query.ColID)
 	narrow := o.narrowHits(q.view, w)
+	rows := o.observations
+	if q.view == query.Traces {
+		rows = o.traces
+	}
 	s.rows = keep(s.rows, func(i int) bool {
-		if q.view == query.Traces {
-			if may[o.tid(i)].some() {
-				return true
+		if narrow(i) {
+			if s.narrow == nil {
+				s.narrow = make([]bool, rows)
 			}
-		} else if hit := may[o.tid(o.traceOf(i))]; hit != nil {
-			if id, _ := ids.string(i); hit.has(id) {
-				return true
-			}
+			s.narrow[i] = true
+			return true
 		}
-		return narrow(i)
+		if q.view == query.Traces {
+			return may[o.tid(i)].some()
+		}
+		hit := may[o.tid(o.traceOf(i))]
+		if hit == nil {
+			return false
+		}
+		id, _ := ids.string(i)
+		return hit.has(id)
 	})
 }
 

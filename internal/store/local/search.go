@@ -139,11 +139,15 @@ func (q *question) findWords(ctx context.Context) error {
 	return err
 }
 
-// leaveCommon gives up on words that so many blocks may hold that rows are
-// sooner looked at one by one.
+// leaveCommon gives up on a word that so many blocks may hold that rows are
+// sooner looked at one by one. Of several it takes a look whether they stand one
+// after the other.
 func (w *wordSearch) leaveCommon() {
 	const few = 64
 	for i := range w.searches {
+		if len(w.hashes[i]) > 1 {
+			continue
+		}
 		blocks, hits := 0, 0
 		for _, u := range w.units {
 			if u.bid != 0 {
