@@ -14,14 +14,12 @@ import (
 	"github.com/clewhq/clew/internal/store/local/body"
 )
 
-// wordHits is where the words of a search may be: in any observation of a
-// trace, or in those of some ids; "" is the trace itself.
+// wordHits is where the words of a search may be, by trace.
 type wordHits map[int64]*wordHit
 
 type wordHit struct {
-	any   bool
-	ids   []string
-	units []*searchUnit // which may say more ids
+	ids   []string      // of observations that hold them; "" is the trace itself
+	units []*searchUnit // which may say more
 }
 
 func (h wordHits) of(tid int64) *wordHit {
@@ -41,12 +39,12 @@ func (h wordHits) add(tid int64, id string) {
 
 // some reports whether anything of the trace may hold the words.
 func (h *wordHit) some() bool {
-	return h != nil && (h.any || len(h.ids) > 0 || slices.ContainsFunc(h.units, (*searchUnit).unsure))
+	return h != nil && (len(h.ids) > 0 || slices.ContainsFunc(h.units, (*searchUnit).unsure))
 }
 
 // has reports whether an observation of the trace may hold the words.
 func (h *wordHit) has(id string) bool {
-	return h != nil && (h.any || slices.Contains(h.ids, id) || slices.ContainsFunc(h.units, (*searchUnit).unsure))
+	return h != nil && (slices.Contains(h.ids, id) || slices.ContainsFunc(h.units, (*searchUnit).unsure))
 }
 
 // maxRefining bounds for how long candidates are looked into before the rows are
