@@ -81,7 +81,7 @@ func (b *buckets) add(i int, n int64) {
 
 // Add counts a number in; NaN and infinities are left out.
 func (s *Sketch) Add(v float64) {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
+	if v-v != 0 { // no number, or an infinite one
 		return
 	}
 	if s.N == 0 || v < s.Min {
@@ -93,7 +93,12 @@ func (s *Sketch) Add(v float64) {
 	s.N++
 	switch {
 	case v > 0:
-		s.pos.add(bucketOf(v), 1)
+		i := bucketOf(v)
+		if at := i - s.pos.from; at >= 0 && at < len(s.pos.counts) { // most are
+			s.pos.counts[at]++
+		} else {
+			s.pos.add(i, 1)
+		}
 	case v < 0:
 		s.neg.add(bucketOf(-v), 1)
 	default:
