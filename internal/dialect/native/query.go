@@ -279,7 +279,12 @@ func (a *API) aggregate(w http.ResponseWriter, r *http.Request, p auth.Principal
 	for _, g := range result.Groups {
 		groups = append(groups, groupBody(ask, result.Grain, g))
 	}
-	httpio.WriteJSON(w, http.StatusOK, map[string]any{"grain": result.Grain, "groups": groups, "more": result.More})
+	httpio.WriteJSON(w, http.StatusOK, struct {
+		Grain   query.Grain      `json:"grain"`
+		Groups  []map[string]any `json:"groups"`
+		More    bool             `json:"more"`
+		Stopped bool             `json:"stoppedEarly,omitempty"`
+	}{result.Grain, groups, result.More, result.Stopped})
 	return nil
 }
 
@@ -332,9 +337,13 @@ func groupBody(ask *query.Aggregate, grain query.Grain, g query.Group) map[strin
 	by := map[string]any{}
 	for i, d := range ask.By {
 		col, _ := query.ColumnOf(ask.View, d.Ref.Column)
-		by[col.Name] = nil
+		name := col.Name
+		if d.Ref.Key != "" {
+			name += "." + d.Ref.Key
+		}
+		by[name] = nil
 		if !g.Dims[i].Missing {
-			by[col.Name] = g.Dims[i].Text
+			by[name] = g.Dims[i].Text
 		}
 	}
 	if len(by) > 0 {
