@@ -28,8 +28,7 @@ func (w *Words) MayBeIn(b domain.Body) bool {
 	if w.needle == "" {
 		return true
 	}
-	wide := strings.IndexFunc(w.needle, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0
-	return !wide && containsFold(b.Data, w.needle) || !asIs(b.Data)
+	return isASCII(w.needle) && containsFold(b.Data, w.needle) || !asIs(b.Data)
 }
 
 // asIs reports whether a body folds to its own letters: it is of ASCII, and its
@@ -72,7 +71,7 @@ func containsFold(b []byte, text string) bool {
 			at, rarity = i, r
 		}
 	}
-	c := text[at]
+	c, sought := text[at], []byte(text)
 	cases := []byte{c}
 	if c >= 'a' && c <= 'z' {
 		cases = append(cases, c-'a'+'A')
@@ -84,20 +83,11 @@ func containsFold(b []byte, text string) bool {
 				break
 			}
 			from += i
-			if begin := from - at; begin+len(text) <= len(b) && equalLower(b[begin:begin+len(text)], text) {
+			if begin := from - at; begin+len(text) <= len(b) && bytes.EqualFold(b[begin:begin+len(text)], sought) {
 				return true
 			}
 			from++
 		}
 	}
 	return false
-}
-
-func equalLower(b []byte, text string) bool {
-	for i := range b {
-		if c := b[i]; c != text[i] && (c < 'A' || c > 'Z' || c+'a'-'A' != text[i]) {
-			return false
-		}
-	}
-	return true
 }
