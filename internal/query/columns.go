@@ -378,12 +378,20 @@ func Related(v View, r Relation) (View, bool) {
 // Columns is the registry's columns of a view; the caller changes nothing.
 func Columns(v View) []Column { return registry[v] }
 
+// places is where in the registry a view's columns stand, counted from 1.
+var places = func() (out [len(viewNames)][numCols]uint8) {
+	for v, columns := range registry {
+		for i, c := range columns {
+			out[v][c.Col] = uint8(i + 1)
+		}
+	}
+	return out
+}()
+
 // ColumnOf is the registry's entry of a column in a view.
 func ColumnOf(v View, c Col) (Column, bool) {
-	for _, col := range registry[v] {
-		if col.Col == c {
-			return col, true
-		}
+	if i := places[v][c]; i > 0 {
+		return registry[v][i-1], true
 	}
 	return Column{}, false
 }

@@ -238,45 +238,40 @@ func (w *summing) segments(ctx context.Context) error {
 	var next atomic.Int64
 	var mu sync.Mutex
 	var open []found
-	errs := make([]error, workers)
-	var wg sync.WaitGroup
-	for i := range workers {
-		wg.Go(func() {
-			mine := w.p.NewTotals()
-			err := w.s.reads.read(ctx, func(c *sqlConn) error {
-				x := *w.x
-				x.c = c
-				for {
-					n := int(next.Add(1)) - 1
-					if n >= len(w.snap.segments) {
-						return x.err
-					}
-					if err := ctx.Err(); err != nil {
-						return err
-					}
-					o := &openSegment{segment: w.snap.segments[n], x: &x}
-					s, err := w.sel(o, w.snap.staleIn(o.segment))
-					if err != nil {
-						return err
-					}
-					sure, rest := w.split(o, s)
-					if len(rest) > 0 {
-						mu.Lock()
-						open = append(open, rest...)
-						mu.Unlock()
-					}
-					if err := w.sum(o, sure, mine); err != nil {
-						return err
-					}
+	err := together(workers, func() error {
+		mine := w.p.NewTotals()
+		err := w.s.reads.read(ctx, func(c *sqlConn) error {
+			x := *w.x
+			x.c = c
+			for {
+				n := int(next.Add(1)) - 1
+				if n >= len(w.snap.segments) {
+					return x.err
 				}
-			})
-			mu.Lock()
-			defer mu.Unlock()
-			errs[i] = errors.Join(err, w.total.Merge(mine))
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				o := &openSegment{segment: w.snap.segments[n], x: &x}
+				s, err := w.sel(o, w.snap.staleIn(o.segment))
+				if err != nil {
+					return err
+				}
+				sure, rest := w.split(o, s)
+				if len(rest) > 0 {
+					mu.Lock()
+					open = append(open, rest...)
+					mu.Unlock()
+				}
+				if err := w.sum(o, sure, mine); err != nil {
+					return err
+				}
+			}
 		})
-	}
-	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
+		mu.Lock()
+		defer mu.Unlock()
+		return errors.Join(err, w.total.Merge(mine))
+	})
+	if err != nil {
 		return err
 	}
 	return w.sumOpen(ctx, open)

@@ -177,6 +177,36 @@ type question struct {
 // workers is how many goroutines look through segments.
 const workers = 2
 
+// together calls work here and, as there are processors for it, in n-1 more
+// goroutines; each call takes of what is to be done until nothing is left. One
+// that had no processor by then is not waited for: on a busy machine that took
+// longer than the work itself.
+func together(n int, work func() error) error {
+	var mu sync.Mutex // guards over, and wg against Wait
+	var wg sync.WaitGroup
+	over := false
+	errs := make([]error, n)
+	for i := 1; i < n; i++ {
+		go func() {
+			mu.Lock()
+			if over {
+				mu.Unlock()
+				return
+			}
+			wg.Add(1)
+			mu.Unlock()
+			defer wg.Done()
+			errs[i] = work()
+		}()
+	}
+	errs[0] = work()
+	mu.Lock()
+	over = true
+	mu.Unlock()
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
 // gather looks for candidates, the first ones at least.
 func (q *question) gather(ctx context.Context, want int) (*gathering, error) {
 	after := int64(math.MinInt64)
@@ -245,21 +275,16 @@ func (q *question) gatherMore(ctx context.Context, out *gathering) error {
 		out.merge(mine)
 		return err
 	}
-	n := min(workers, len(segments))
+	n := workers
 	if early {
-		n = min(n, 1)
+		n = 1
 	}
-	errs := make([]error, n)
-	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() { errs[i] = work() })
-	}
-	wg.Wait()
+	err := together(n, work)
 	out.until = math.MaxInt64
 	if len(q.left) > 0 {
 		out.until = q.left[0].first
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // segmentAt is the place of a segment in the snapshot, and the ranks, by their

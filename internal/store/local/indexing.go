@@ -415,4 +415,5 @@ func (x *index) replace(old, seg *segment, chosen []*freshEntry, changed []int64
 			x.set(tid, nil)
 		}
 	}
+	x.entries = maps.Collect(maps.All(x.entries)) // every list goes through it, and a map keeps the size that it once had
 }

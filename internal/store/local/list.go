@@ -485,21 +485,28 @@ func (p *pager) finish(ctx context.Context, project string, page *store.Page) er
 }
 
 // readRows reads the rows that the page is made of, all of a table at once: most
-// of what a query costs, it costs once.
+// of what a query costs, it costs once. Traces in memory are whole there.
 func (p *pager) readRows(c *sqlConn) (traces map[int64]*domain.Trace, observations map[int64]*domain.Observation, err error) {
 	traces, observations = map[int64]*domain.Trace{}, map[int64]*domain.Observation{}
 	var tids, rids []int64
 	for _, f := range p.page {
-		tids = append(tids, f.tid)
+		if f.fresh.n != nil {
+			t := *f.fresh.n.trace
+			traces[f.tid] = &t
+		} else {
+			tids = append(tids, f.tid)
+		}
 		if f.rid != 0 {
 			rids = append(rids, f.rid)
 		}
 	}
-	err = c.rows("SELECT "+traceColumns+" FROM traces WHERE tid IN (SELECT value FROM json_each(?))", func(r row) error {
-		t, _ := readTrace(r)
-		traces[r.int(0)] = &t
-		return nil
-	}, numberList(tids))
+	if len(tids) > 0 {
+		err = c.rows("SELECT "+traceColumns+" FROM traces WHERE tid IN (SELECT value FROM json_each(?))", func(r row) error {
+			t, _ := readTrace(r)
+			traces[r.int(0)] = &t
+			return nil
+		}, numberList(tids))
+	}
 	if err != nil || len(rids) == 0 {
 		return traces, observations, err
 	}

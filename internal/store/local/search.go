@@ -3,7 +3,6 @@ package local
 import (
 	"cmp"
 	"context"
-	"errors"
 	"math"
 	"slices"
 	"sync"
@@ -255,30 +254,23 @@ func (w *wordSearch) each(ctx context.Context, units []*searchUnit, f func(u *se
 	step := max(1, min(16, len(units)/(2*workers)))
 	n := len(units)
 	var next atomic.Int64
-	var wg sync.WaitGroup
-	errs := make([]error, workers)
-	for worker := range workers {
-		wg.Go(func() {
-			var buf []byte
-			for {
-				from := int(next.Add(int64(step))) - step
-				if from >= n || errs[worker] != nil {
-					return
-				}
-				if errs[worker] = ctx.Err(); errs[worker] != nil {
-					return
-				}
-				for i := from; i < min(from+step, n); i++ {
-					if err := f(units[i], &buf); err != nil {
-						errs[worker] = err
-						return
-					}
+	return together(workers, func() error {
+		var buf []byte
+		for {
+			from := int(next.Add(int64(step))) - step
+			if from >= n {
+				return nil
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			for i := from; i < min(from+step, n); i++ {
+				if err := f(units[i], &buf); err != nil {
+					return err
 				}
 			}
-		})
-	}
-	wg.Wait()
-	return errors.Join(errs...)
+		}
+	})
 }
 
 // ask finds out which searches a block may have the words of. One whose filter

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clewhq/clew/internal/domain"
+	"github.com/clewhq/clew/internal/query"
 	"github.com/clewhq/clew/internal/store"
 )
 
@@ -223,6 +224,18 @@ func everything(t *testing.T, s store.Traces) map[string]any {
 		sc, err := s.Score(t.Context(), "p", id)
 		sc.CreatedAt, sc.UpdatedAt = domain.Time{}, domain.Time{}
 		note("score "+id, sc, err)
+	}
+	for _, v := range []query.View{query.Traces, query.Observations} {
+		page, err := s.List(t.Context(), "p", query.List{View: v, Limit: 1000, Bind: query.Bind{Now: 5}})
+		if err != nil {
+			t.Fatalf("list %s: %v", v, err)
+		}
+		for _, r := range page.Rows {
+			if r.Trace.CreatedAt, r.Trace.UpdatedAt = (domain.Time{}), (domain.Time{}); r.Observation != nil {
+				r.Observation.CreatedAt, r.Observation.UpdatedAt = domain.Time{}, domain.Time{}
+			}
+			note(fmt.Sprint("row of ", v, " ", rowID(r)), store.Row{Trace: r.Trace, Observation: r.Observation}, nil)
+		}
 	}
 	return out
 }
