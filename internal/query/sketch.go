@@ -1,6 +1,8 @@
 package query
 
 import (
+	"encoding/binary"
+	"iter"
 	"math"
 	"slices"
 
@@ -131,22 +133,95 @@ func (s *Sketch) Merge(o *Sketch) {
 	}
 }
 
-// each calls f with the number that stands for each bucket, from the least to
-// the greatest, and how many it holds, until f returns false.
-func (s *Sketch) each(f func(v float64, n int64) bool) {
-	for i := len(s.neg.counts) - 1; i >= 0; i-- {
-		if n := s.neg.counts[i]; n > 0 && !f(-middle(s.neg.from+i), n) {
+// all is the buckets that hold any number, from the least to the greatest: 0 is
+// that of zero, i+1 that of (gamma^(i-1), gamma^i], and -i-1 that of the same
+// numbers below zero.
+func (s *Sketch) all() iter.Seq2[int, int64] {
+	return func(yield func(int, int64) bool) {
+		for i, n := range slices.Backward(s.neg.counts) {
+			if n > 0 && !yield(-s.neg.from-i-1, n) {
+				return
+			}
+		}
+		if s.zero > 0 && !yield(0, s.zero) {
 			return
 		}
-	}
-	if s.zero > 0 && !f(0, s.zero) {
-		return
-	}
-	for i, n := range s.pos.counts {
-		if n > 0 && !f(middle(s.pos.from+i), n) {
-			return
+		for i, n := range s.pos.counts {
+			if n > 0 && !yield(s.pos.from+i+1, n) {
+				return
+			}
 		}
 	}
+}
+
+// valueOf is the number that stands for one of all buckets.
+func valueOf(bucket int) float64 {
+	switch {
+	case bucket > 0:
+		return middle(bucket - 1)
+	case bucket < 0:
+		return -middle(-bucket - 1)
+	}
+	return 0
+}
+
+// maxBucket is beyond the bucket of any whole number.
+const maxBucket = 1100
+
+// AppendPacked appends a sketch of whole numbers to b, for AddPacked: for each
+// bucket how far it lies behind the one before, as a signed varint, and its
+// count, as an unsigned one. Engines keep these bytes on disk, so neither they
+// nor the numbers of the buckets ever change.
+func (s *Sketch) AppendPacked(b []byte) []byte {
+	last := 0
+	for i, n := range s.all() {
+		b = binary.AppendVarint(b, int64(i-last))
+		b = binary.AppendUvarint(b, uint64(n))
+		last = i
+	}
+	return b
+}
+
+// AddPacked counts in what AppendPacked wrote, whose numbers lie between least
+// and greatest. ok is false where b holds something else.
+func (s *Sketch) AddPacked(b []byte, least, greatest int64) (ok bool) {
+	if s.N == 0 || float64(least) < s.Min {
+		s.Min = float64(least)
+	}
+	if s.N == 0 || float64(greatest) > s.Max {
+		s.Max = float64(greatest)
+	}
+	at := 0
+	for len(b) > 0 {
+		step, width := int64(b[0]>>1)^-int64(b[0]&1), 1 // as most are
+		if b[0] >= 0x80 {
+			step, width = binary.Varint(b)
+		}
+		if width <= 0 || width >= len(b) || step < -2*maxBucket || step > 2*maxBucket {
+			return false
+		}
+		b = b[width:]
+		n, width := uint64(b[0]), 1
+		if b[0] >= 0x80 {
+			n, width = binary.Uvarint(b)
+		}
+		if at += int(step); width <= 0 || at < -maxBucket || at > maxBucket {
+			return false
+		}
+		b = b[width:]
+		s.N += int64(n)
+		switch i := at - 1 - s.pos.from; {
+		case at > 0 && i >= 0 && i < len(s.pos.counts):
+			s.pos.counts[i] += int64(n)
+		case at > 0:
+			s.pos.add(at-1, int64(n))
+		case at < 0:
+			s.neg.add(-at-1, int64(n))
+		default:
+			s.zero += int64(n)
+		}
+	}
+	return true
 }
 
 // Quantile is the number that a share q of all numbers do not exceed; ok is
@@ -157,13 +232,14 @@ func (s *Sketch) Quantile(q float64) (v float64, ok bool) {
 	}
 	rank := int64(math.Ceil(q * float64(s.N)))
 	rank = max(1, min(s.N, rank))
-	seen := int64(0)
-	s.each(func(at float64, n int64) bool {
-		seen += n
-		v = at
-		return seen < rank
-	})
-	return min(max(v, s.Min), s.Max), true
+	seen, bucket := int64(0), 0
+	for i, n := range s.all() {
+		bucket = i
+		if seen += n; seen >= rank {
+			break
+		}
+	}
+	return min(max(valueOf(bucket), s.Min), s.Max), true
 }
 
 // Bin is one bar of a histogram: how many numbers lie in [Lower, Upper), in the
@@ -189,11 +265,10 @@ func (s *Sketch) Histogram(bins int) []Bin {
 		out[i].Upper = s.Min + float64(i+1)*width
 	}
 	out[bins-1].Upper = s.Max
-	s.each(func(v float64, n int64) bool {
-		i := int((min(max(v, s.Min), s.Max) - s.Min) / width)
+	for bucket, n := range s.all() {
+		i := int((min(max(valueOf(bucket), s.Min), s.Max) - s.Min) / width)
 		out[min(i, bins-1)].Count += n
-		return true
-	})
+	}
 	return out
 }
 

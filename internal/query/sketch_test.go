@@ -1,6 +1,8 @@
 package query
 
 import (
+	"encoding/binary"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -87,5 +89,43 @@ func TestUnique(t *testing.T) {
 	}
 	if n := exact.Count(); n > 50_000 || n < 1 {
 		t.Errorf("%d of at most 50,000", n)
+	}
+}
+
+// A packed sketch counts in as the numbers themselves do; broken ones are told.
+func TestPackedSketch(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	for round := range 200 {
+		one, other := &Sketch{}, &Sketch{}
+		least, greatest := int64(math.MaxInt64), int64(math.MinInt64)
+		for range r.IntN(300) {
+			v := int64(math.Exp(r.Float64()*44)) * int64(r.IntN(3)-1)
+			if r.IntN(90) == 0 {
+				v = math.MaxInt64
+			}
+			least, greatest = min(least, v), max(greatest, v)
+			one.Add(float64(v))
+		}
+		for range r.IntN(5) {
+			other.Add(r.Float64() * 1e6)
+		}
+		want := &Sketch{}
+		want.Merge(other)
+		want.Merge(one)
+		packed := one.AppendPacked(nil)
+		if one.N > 0 && !other.AddPacked(packed, least, greatest) {
+			t.Fatalf("round %d: what was packed is refused", round)
+		}
+		if other.N != want.N || other.Min != want.Min || other.Max != want.Max || !maps.Equal(maps.Collect(other.all()), maps.Collect(want.all())) {
+			t.Fatalf("round %d: %+v, want %+v", round, other, want)
+		}
+		if len(packed) > 0 && (&Sketch{}).AddPacked(packed[:len(packed)-1], least, greatest) {
+			t.Errorf("round %d: packed without its end is taken", round)
+		}
+	}
+	for _, broken := range [][]byte{{2}, {0x80}, {2, 0x80}, binary.AppendVarint(nil, math.MaxInt64), append(binary.AppendVarint(nil, 5000), 1), {2, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}} {
+		if (&Sketch{}).AddPacked(broken, 0, 1) {
+			t.Errorf("% x is taken", broken)
+		}
 	}
 }

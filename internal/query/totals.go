@@ -75,7 +75,8 @@ func (c *Cell) AddText(s *Series, v string) {
 	}
 }
 
-func (c *Cell) merge(o *Cell) {
+// Merge counts in what another cell counted.
+func (c *Cell) Merge(o *Cell) {
 	if o.N == 0 {
 		return
 	}
@@ -106,6 +107,10 @@ type Totals struct {
 	p       *Prepared
 	groups  map[string]*Cells
 	stopped bool
+
+	dims []string // what Add looks at
+	ok   []bool
+	key  []byte
 }
 
 // Stop notes that rows are left out.
@@ -152,7 +157,7 @@ func (t *Totals) Merge(o *Totals) error {
 		}
 		to.Rows += from.Rows
 		for i := range from.Series {
-			to.Series[i].merge(&from.Series[i])
+			to.Series[i].Merge(&from.Series[i])
 		}
 	}
 	return nil
@@ -161,22 +166,31 @@ func (t *Totals) Merge(o *Totals) error {
 // Add counts a row in.
 func (t *Totals) Add(r Row) error {
 	at, _ := r.Int(ColStart)
-	dims, ok := make([]string, len(t.p.By)), make([]bool, len(t.p.By))
-	return t.addDims(r, t.p.Interval(at), dims, ok, 0)
+	if t.dims == nil {
+		t.dims, t.ok = make([]string, len(t.p.By)), make([]bool, len(t.p.By))
+	}
+	return t.addDims(r, t.p.Interval(at), 0)
 }
 
-func (t *Totals) addDims(r Row, interval int, dims []string, ok []bool, i int) error {
-	if i < len(dims) {
+func (t *Totals) addDims(r Row, interval, i int) error {
+	if i < len(t.dims) {
 		d := t.p.By[i]
-		for _, one := range DimTexts(t.p.View, d, r) {
-			dims[i], ok[i] = one.Text, !one.Missing
-			if err := t.addDims(r, interval, dims, ok, i+1); err != nil {
+		col, _ := ColumnOf(t.p.View, d.Ref.Column)
+		if !several(col, d) {
+			one := dimText(col, r)
+			t.dims[i], t.ok[i] = one.Text, !one.Missing
+			return t.addDims(r, interval, i+1)
+		}
+		for _, one := range dimTexts(col, d, r) {
+			t.dims[i], t.ok[i] = one.Text, !one.Missing
+			if err := t.addDims(r, interval, i+1); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	g, err := t.Group(GroupKey(nil, interval, dims, ok))
+	t.key = GroupKey(t.key, interval, t.dims, t.ok)
+	g, err := t.Group(t.key)
 	if err != nil {
 		return err
 	}
@@ -214,41 +228,41 @@ func (c *Cell) AddRow(s *Series, r Row) {
 	}
 }
 
-// DimTexts is the values of a dimension in a row: one, or several of a list
-// that is taken apart.
-func DimTexts(v View, d Dim, r Row) []SortValue {
-	col, _ := ColumnOf(v, d.Ref.Column)
+// several reports whether a row may have several values of a dimension: of a
+// list that is taken apart, or of a map.
+func several(col Column, d Dim) bool {
+	return col.Kind == ListKind && d.Explode || col.Kind.Keyed()
+}
+
+// dimTexts is the values of a dimension of which a row may have several.
+func dimTexts(col Column, d Dim, r Row) (out []SortValue) {
+	texts := r.List(col.Col)
+	if col.Kind.Keyed() {
+		texts = keyed(col.Kind, d.Ref, r)
+		slices.Sort(texts)
+		texts = slices.Compact(texts)
+	}
+	if len(texts) == 0 {
+		return []SortValue{{Missing: true}}
+	}
+	for _, s := range texts {
+		out = append(out, SortValue{Text: s})
+	}
+	return out
+}
+
+// dimText is the value of any other dimension.
+func dimText(col Column, r Row) SortValue {
 	switch {
 	case col.Kind == ListKind:
-		list := r.List(d.Ref.Column)
-		if !d.Explode {
-			return []SortValue{{Text: ListText(list), Missing: len(list) == 0}}
-		}
-		if len(list) == 0 {
-			return []SortValue{{Missing: true}}
-		}
-		var out []SortValue
-		for _, s := range list {
-			out = append(out, SortValue{Text: s})
-		}
-		return out
-	case col.Kind.Keyed():
-		texts := keyed(col.Kind, d.Ref, r)
-		if len(texts) == 0 {
-			return []SortValue{{Missing: true}}
-		}
-		slices.Sort(texts)
-		var out []SortValue
-		for _, s := range slices.Compact(texts) {
-			out = append(out, SortValue{Text: s})
-		}
-		return out
+		list := r.List(col.Col)
+		return SortValue{Text: ListText(list), Missing: len(list) == 0}
 	case col.Kind.stored():
-		n, ok := r.Int(d.Ref.Column)
-		return []SortValue{{Text: IntText(col.Kind, n), Missing: !ok}}
+		n, ok := r.Int(col.Col)
+		return SortValue{Text: IntText(col.Kind, n), Missing: !ok}
 	}
-	s, ok := r.Text(d.Ref.Column)
-	return []SortValue{{Text: s, Missing: !ok}}
+	s, ok := r.Text(col.Col)
+	return SortValue{Text: s, Missing: !ok}
 }
 
 // keyed is the keys of a row's map, or what stands at one of them: of scores

@@ -133,13 +133,11 @@ func (q *question) times(ctx context.Context) (first, last int64, err error) {
 			}
 		}
 	}
-	err = q.eachSegment(ctx, func(o *openSegment, s selection) error {
-		h := o.share(q.pid)
-		if at, rows := h.of(q.view); rows > 0 && len(q.snap.staleIn(o.segment)) == 0 {
-			note(at.lo)
-			note(at.hi)
-			return nil
-		}
+	touched := q.untouched(func(at interval, _ int) {
+		note(at.lo)
+		note(at.hi)
+	})
+	err = q.eachSegment(ctx, touched, func(o *openSegment, s selection) error {
 		col := o.col(q.view, query.ColStart)
 		for _, row := range s.rows {
 			at, _ := col.int(int(row))
@@ -150,13 +148,33 @@ func (q *question) times(ctx context.Context) (first, last int64, err error) {
 	return first, last, err
 }
 
-// eachSegment calls f with what the conditions leave of each segment, one after
+// untouched calls f with the times and the number of the project's rows of each
+// segment that has any, all of which count, and returns the segments of which
+// some are stale.
+func (q *question) untouched(f func(at interval, rows int)) (touched []*segment) {
+	for _, seg := range q.snap.segments {
+		h := seg.share(q.pid)
+		switch at, rows := h.of(q.view); {
+		case h.traces == 0:
+		case len(q.snap.staleIn(seg)) > 0:
+			touched = append(touched, seg)
+		case rows > 0:
+			f(at, rows)
+		}
+	}
+	return touched
+}
+
+// eachSegment calls f with what the conditions leave of some segments, one after
 // the other.
-func (q *question) eachSegment(ctx context.Context, f func(o *openSegment, s selection) error) error {
+func (q *question) eachSegment(ctx context.Context, segments []*segment, f func(o *openSegment, s selection) error) error {
+	if len(segments) == 0 {
+		return nil
+	}
 	return q.s.reads.read(ctx, func(c *sqlConn) error {
 		x := *q.x
 		x.c = c
-		for _, seg := range q.snap.segments {
+		for _, seg := range segments {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -189,37 +207,24 @@ type summing struct {
 var errBodies = domain.Errorf(domain.Invalid, "the filter looks into more inputs, outputs or metadata than can be summed up: narrow it down by time")
 
 func (w *summing) fresh(ctx context.Context) error {
-	for _, n := range w.snap.fresh {
-		if n.pid != w.pid {
-			continue
-		}
-		rows := []*domain.Observation{nil}
-		if w.view == query.Observations {
-			rows = rows[:0]
-			for _, r := range n.observations {
-				rows = append(rows, r.Observation)
+	return w.eachFresh(func(at freshRow, rec *query.Record) error {
+		match, open := w.matches(at.n, rec)
+		if match && open {
+			var err error
+			if match, err = w.verify(ctx, &found{tid: at.n.tid, open: true, narrow: true, fresh: at}); err != nil {
+				return err
 			}
 		}
-		for _, o := range rows {
-			rec := n.record(w.x, o)
-			match, open := w.matches(n, rec)
-			if match && open {
-				var err error
-				if match, err = w.verify(ctx, &found{tid: n.tid, open: true, narrow: true, fresh: freshRow{n, o}}); err != nil {
-					return err
-				}
-			}
-			if match && w.inBodies && w.late() {
-				return errBodies
-			}
-			if match {
-				if err := w.total.Add(rec); err != nil {
-					return err
-				}
-			}
+		switch {
+		case !match:
+			return nil
+		case w.inBodies && w.late():
+			return errBodies
+		case w.inBodies:
+			rec = at.n.record(w.x, at.o)
 		}
-	}
-	return w.x.err
+		return w.total.Add(rec)
+	})
 }
 
 // late reports whether enough bodies were looked at.
@@ -238,6 +243,7 @@ func (w *summing) segments(ctx context.Context) error {
 	var next atomic.Int64
 	var mu sync.Mutex
 	var open []found
+	rolled := w.rolling()
 	err := together(workers, func() error {
 		mine := w.p.NewTotals()
 		err := w.s.reads.read(ctx, func(c *sqlConn) error {
@@ -252,7 +258,16 @@ func (w *summing) segments(ctx context.Context) error {
 					return err
 				}
 				o := &openSegment{segment: w.snap.segments[n], x: &x}
-				s, err := w.sel(o, w.snap.staleIn(o.segment))
+				stale := w.snap.staleIn(o.segment)
+				if rolled != nil && len(stale) == 0 {
+					if done, err := rolled.sum(o, mine); done || err != nil {
+						if err != nil {
+							return err
+						}
+						continue
+					}
+				}
+				s, err := w.sel(o, stale)
 				if err != nil {
 					return err
 				}

@@ -320,35 +320,48 @@ func (q *question) byTime() bool {
 	return len(q.r.Order) > 0 && q.r.Order[0].Ref.Column == query.ColStart
 }
 
-// gatherFresh tests the traces that are in memory. One record serves for all.
+// gatherFresh tests the traces that are in memory.
 func (q *question) gatherFresh(g *gathering) error {
-	var at freshRow
-	rec := (&narrow{trace: &domain.Trace{}}).record(nil, nil)
-	rec.View = q.view
-	rec.ScoreList = func() []domain.Score { return q.x.scoresOf(domain.TraceKey(at.n.trace.ID)) }
-	rec.Observations = func() []*query.Record { return at.n.records(q.x) }
-	offer := func(n *narrow, o *domain.Observation) {
-		at = freshRow{n, o}
-		rec.Reset(n.trace, o)
-		match, open := q.matches(n, rec)
+	k := q.r.Order[0]
+	return q.eachFresh(func(at freshRow, rec *query.Record) error {
+		match, open := q.matches(at.n, rec)
 		if !match {
-			return
+			return nil
 		}
-		k := q.r.Order[0]
 		c := candidate{rank(k, query.SortOf(q.view, k, rec)), -1, int32(len(g.fresh)), open, true}
 		if g.wants(c) {
 			g.fresh = append(g.fresh, at)
 		}
 		g.add(c)
+		return nil
+	})
+}
+
+// eachFresh calls f with each row that is in memory. One record, without bodies,
+// serves for all.
+func (q *question) eachFresh(f func(at freshRow, rec *query.Record) error) error {
+	var at freshRow
+	rec := (&narrow{trace: &domain.Trace{}}).record(nil, nil)
+	rec.View = q.view
+	rec.ScoreList = func() []domain.Score { return q.x.scoresOf(domain.TraceKey(at.n.trace.ID)) }
+	rec.Observations = func() []*query.Record { return at.n.records(q.x) }
+	offer := func(n *narrow, o *domain.Observation) error {
+		at = freshRow{n, o}
+		rec.Reset(n.trace, o)
+		return f(at, rec)
 	}
 	for _, n := range q.snap.fresh {
 		switch {
 		case n.pid != q.pid:
 		case q.view == query.Traces:
-			offer(n, nil)
+			if err := offer(n, nil); err != nil {
+				return err
+			}
 		default:
 			for _, r := range n.observations {
-				offer(n, r.Observation)
+				if err := offer(n, r.Observation); err != nil {
+					return err
+				}
 			}
 		}
 	}

@@ -30,8 +30,11 @@ func (k *checker) segments(ctx context.Context) error {
 			return err
 		}
 		for _, name := range names {
-			if _, err := holder.openColumn(k.c, seg, name); err != nil {
+			col, err := holder.openColumn(k.c, seg, name)
+			if err != nil {
 				k.problem("%v", err)
+			} else if name == rollupColumn && len(col.rollups) > 0 && rolledUp(col.rollups) != int64(seg.observations) {
+				k.problem("segment %d has %d observations, and sums of %d", seg.sid, seg.observations, rolledUp(col.rollups))
 			}
 		}
 		if err := k.segmentTraces(ctx, holder, seg, x); err != nil {

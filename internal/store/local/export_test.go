@@ -72,6 +72,26 @@ func (s *Store) ForgetSegments(t *testing.T) {
 	}
 }
 
+// SetRollupShare makes segments keep rollups of groups that have so many rows.
+func SetRollupShare(t *testing.T, n int) {
+	was := rollupShare
+	rollupShare = n
+	t.Cleanup(func() { rollupShare = was })
+}
+
+// Without drops a column from every segment.
+func (s *Store) Without(t *testing.T, column string) {
+	t.Helper()
+	s.tending.Lock()
+	defer s.tending.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := s.db.exec("DELETE FROM columns WHERE name = ?", column); err != nil {
+		t.Fatal(err)
+	}
+	s.columns, s.rolledUp = newColumnCache(), false
+}
+
 // SetOpenRows makes lists test candidates that are open after so many, for the
 // time of a test.
 func SetOpenRows(t *testing.T, n int) {

@@ -38,8 +38,29 @@ func (s *Store) indexSome(ctx context.Context, all bool) (more bool, err error) 
 		return true, s.putSegment(ctx, nil, chosen)
 	case worst != nil:
 		return true, s.renewSegment(ctx, worst)
+	case idle && !s.rolledUp:
+		seg, err := s.withoutRollups(ctx)
+		if s.rolledUp = seg == nil && err == nil; s.rolledUp || err != nil {
+			return false, err
+		}
+		return true, s.renewSegment(ctx, seg)
 	}
 	return false, nil
+}
+
+// withoutRollups is a segment of a release that made no rollups, nil where there
+// is none left.
+func (s *Store) withoutRollups(ctx context.Context) (seg *segment, err error) {
+	err = s.reads.read(ctx, func(c *sqlConn) error {
+		sid, err := c.integer("SELECT sid FROM segments s WHERE NOT EXISTS (SELECT 1 FROM columns WHERE sid = s.sid AND name = ?) LIMIT 1", rollupColumn)
+		s.index.mu.RLock()
+		defer s.index.mu.RUnlock()
+		if i := slices.IndexFunc(s.index.segments, func(seg *segment) bool { return seg.sid == sid }); i >= 0 {
+			seg = s.index.segments[i]
+		}
+		return err
+	})
+	return seg, err
 }
 
 // smallLast is the last segment if it has much room left, else nil. What comes

@@ -199,30 +199,10 @@ func (q *question) countAll(ctx context.Context) (n int64, err error) {
 			n += int64(len(f.observations))
 		}
 	}
-	var dirty []*segment
-	for _, seg := range q.snap.segments {
-		h := seg.share(q.pid)
-		if len(q.snap.staleIn(seg)) > 0 && h.traces > 0 {
-			dirty = append(dirty, seg)
-			continue
-		}
-		_, rows := h.of(q.view)
-		n += int64(rows)
-	}
-	if len(dirty) == 0 {
-		return n, nil
-	}
-	err = q.s.reads.read(ctx, func(c *sqlConn) error {
-		x := *q.x
-		x.c = c
-		for _, seg := range dirty {
-			s, err := q.sel(&openSegment{segment: seg, x: &x}, q.snap.staleIn(seg))
-			if err != nil {
-				return err
-			}
-			n += int64(len(s.rows))
-		}
-		return x.err
+	touched := q.untouched(func(_ interval, rows int) { n += int64(rows) })
+	err = q.eachSegment(ctx, touched, func(_ *openSegment, s selection) error {
+		n += int64(len(s.rows))
+		return nil
 	})
 	return n, err
 }

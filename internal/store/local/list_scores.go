@@ -164,7 +164,7 @@ func (s *Store) tracesWhere(ctx context.Context, pid int64, conjuncts []query.Co
 			keys = append(keys, domain.TraceKey(n.trace.ID))
 		}
 	}
-	err = q.eachSegment(ctx, func(o *openSegment, sel selection) error {
+	err = q.eachSegment(ctx, q.snap.segments, func(o *openSegment, sel selection) error {
 		row := traceRow{o: o}
 		for _, i := range sel.rows {
 			row.i = int(i)

@@ -28,6 +28,7 @@ type segmentWriter struct {
 	seg     segment // without its projects
 	shares  map[int64]*share
 	pairs   pairsWriter
+	rollups rollupWriter
 	columns map[string]*columnWriter
 	views   map[query.View][]*columnWriter // those of segmentColumns
 }
@@ -41,7 +42,7 @@ type columnWriter struct {
 }
 
 func newSegmentWriter() *segmentWriter {
-	w := &segmentWriter{shares: map[int64]*share{}, columns: map[string]*columnWriter{}, views: map[query.View][]*columnWriter{}}
+	w := &segmentWriter{shares: map[int64]*share{}, rollups: newRollupWriter(), columns: map[string]*columnWriter{}, views: map[query.View][]*columnWriter{}}
 	for v, cs := range segmentColumns {
 		for _, c := range cs {
 			text := c.Kind == query.IDKind || c.Kind == query.TextKind || c.Kind == query.EnumKind || c.Kind == query.ListKind
@@ -86,13 +87,14 @@ func (w *segmentWriter) int(name string, row int, v int64, ok bool) {
 
 // Names of the columns that are no columns of a view.
 const (
-	tidColumn   = "t/tid"
-	pidColumn   = "t/pid"
-	pairsColumn = "t/pairs"
-	firstColumn = "t/first" // the row of the trace's first observation
-	beganColumn = "t/began" // its own timestamp, where it has one
-	seqColumn   = "o/seq"
-	ofColumn    = "o/of" // the row of the observation's trace
+	tidColumn    = "t/tid"
+	pidColumn    = "t/pid"
+	pairsColumn  = "t/pairs"
+	firstColumn  = "t/first" // the row of the trace's first observation
+	beganColumn  = "t/began" // its own timestamp, where it has one
+	seqColumn    = "o/seq"
+	ofColumn     = "o/of" // the row of the observation's trace
+	rollupColumn = "o/rollup"
 )
 
 // segmentColumn is a column of a view that segments hold.
@@ -164,7 +166,9 @@ func (w *segmentWriter) observation(n *narrow, r narrowRow, of int) {
 	row := w.seg.observations
 	w.int(ofColumn, row, int64(of), true)
 	w.int(seqColumn, row, r.rid&(maxSeq-1), true)
-	w.view(query.Observations, row, n.record(nil, r.Observation))
+	rec := n.record(nil, r.Observation)
+	w.view(query.Observations, row, rec)
+	w.rollups.add(n.pid, rec)
 	for _, c := range r.Derived.Usage {
 		w.int("o.usage."+c.Key, row, c.Units, true)
 	}
@@ -240,5 +244,6 @@ func (w *segmentWriter) encoded() map[string][]byte {
 	if b := w.pairs.encode(); b != nil {
 		out[pairsColumn] = b
 	}
+	out[rollupColumn] = w.rollups.encode()
 	return out
 }

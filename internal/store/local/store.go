@@ -69,6 +69,8 @@ type Store struct {
 	tending sync.Mutex // held by background work, before mu; guards what follows
 	packing [2][]byte  // buffers of the sealing: a block, a record
 	terms   termSet
+	// rolledUp says that no segment lacks its rollups.
+	rolledUp bool
 
 	commits  atomic.Uint64
 	writeErr atomic.Pointer[error] // why the last commit failed, nil if it did not

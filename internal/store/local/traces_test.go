@@ -11,6 +11,7 @@ import (
 )
 
 func TestTraces(t *testing.T) {
+	local.SetRollupShare(t, 1) // its groups are small
 	root := t.TempDir()
 	var mu sync.Mutex
 	open := map[string]*local.Store{}

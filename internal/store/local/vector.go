@@ -17,11 +17,12 @@ import (
 
 // The forms of a column on disk; never reuse one.
 const (
-	packedInts  = 1 // what a value is above base, plus one; 0 is missing
-	packedTexts = 2 // a dictionary, then packed places in it
-	packedHex   = 3 // the same of texts that are hexadecimal digits, in pairs
-	packedPairs = 4 // metadata pairs, see pairsWriter
-	sameColumn  = 5 // the name of another column of the segment, which has the same bytes
+	packedInts    = 1 // what a value is above base, plus one; 0 is missing
+	packedTexts   = 2 // a dictionary, then packed places in it
+	packedHex     = 3 // the same of texts that are hexadecimal digits, in pairs
+	packedPairs   = 4 // metadata pairs, see pairsWriter
+	sameColumn    = 5 // the name of another column of the segment, which has the same bytes
+	packedRollups = 6 // sums by hour and model, see rollupWriter
 )
 
 // column is a column of a segment, as it lies in its blob.
@@ -39,7 +40,8 @@ type column struct {
 	hex   bool
 	plain bool // row i has text i: there are no numbers
 
-	pairs *pairs // of a column of metadata pairs: there is nothing else in it
+	pairs   *pairs         // of a column of metadata pairs: there is nothing else in it
+	rollups []storedRollup // of a column of rollups, likewise
 
 	// Of a column of lists, made when it is first asked for: the texts that they
 	// are made of; the places of those that make up each list of the dictionary,
@@ -212,6 +214,13 @@ func openColumn(blob []byte, n int) (*column, error) {
 	case packedPairs:
 		var err error
 		c.pairs, err = openPairs(blob, n)
+		return c, err
+	case packedRollups:
+		if int(blob[1]) < len(rollupColumns) {
+			return c, nil // those of a release that summed up less: none that serves
+		}
+		var err error
+		c.rollups, err = readRollups(blob[2:])
 		return c, err
 	}
 	if blob[0] != packedTexts && blob[0] != packedHex || len(blob) < 6 {
