@@ -16,9 +16,10 @@ const (
 	Observations
 	Scores
 	Sessions
+	Users
 )
 
-var viewNames = [...]string{"", "traces", "observations", "scores", "sessions"}
+var viewNames = [...]string{"", "traces", "observations", "scores", "sessions", "users"}
 
 // String is the view's name.
 func (v View) String() string {
@@ -160,6 +161,7 @@ const (
 	ColEvaluator
 	ColComment
 	ColTraceCount
+	ColSessionCount
 	ColUsers
 	ColEnvs
 	ColOwnUser
@@ -348,9 +350,23 @@ var registry = map[View][]Column{
 		{ColEnvs, "env", ListKind, false, 0, nil, []string{"environment"}},
 		{ColTags, "tags", ListKind, true, 0, nil, []string{"traceTags"}},
 		{ColCost, "cost", MoneyKind, false, MarkSort, nil, []string{"totalCost"}},
+		{ColInputCost, "inputCost", MoneyKind, false, MarkSort, nil, nil},
+		{ColOutputCost, "outputCost", MoneyKind, false, MarkSort, nil, nil},
 		{ColTokens, "tokens", IntKind, false, MarkSort, nil, []string{"totalTokens", "usage"}},
 		{ColInputTokens, "inputTokens", IntKind, false, MarkSort, nil, nil},
 		{ColOutputTokens, "outputTokens", IntKind, false, MarkSort, nil, nil},
+		{ColErrorCount, "errors", IntKind, false, MarkSort, nil, []string{"errorCount"}},
+	},
+	Users: {
+		{ColID, "id", TextKind, false, MarkSort, nil, []string{"userId"}},
+		{ColStart, "first", TimeKind, false, MarkSort, nil, []string{"start", "time"}},
+		{ColEnd, "last", TimeKind, false, MarkSort, nil, []string{"end"}},
+		{ColTraceCount, "traces", IntKind, false, MarkSort, nil, nil},
+		{ColObservationCount, "observations", IntKind, false, MarkSort, nil, nil},
+		{ColSessionCount, "sessions", IntKind, false, MarkSort, nil, nil},
+		{ColEnvs, "env", ListKind, false, 0, nil, []string{"environment"}},
+		{ColCost, "cost", MoneyKind, false, MarkSort, nil, []string{"totalCost"}},
+		{ColTokens, "tokens", IntKind, false, MarkSort, nil, []string{"totalTokens"}},
 		{ColErrorCount, "errors", IntKind, false, MarkSort, nil, []string{"errorCount"}},
 	},
 }
@@ -361,12 +377,25 @@ var relations = map[View]map[Relation]View{
 	Observations: {RelTrace: Traces, RelScores: Scores},
 	Scores:       {RelTrace: Traces, RelObs: Observations},
 	Sessions:     {},
+	Users:        {},
 }
 
 // ScoresOver reports whether a ScoresKind column is the mean over the scores of
 // a name, and whether it looks at those on the trace itself only.
 func ScoresOver(c Col) (mean, traceOnly bool) {
 	return c == ColScoreAvg || c == ColTraceScoreAvg, c == ColTraceScore || c == ColTraceScoreAvg
+}
+
+// SumsUp reports whether the rows of a view are what traces sum up to, and by
+// which column of theirs.
+func (v View) SumsUp() (by Col, ok bool) {
+	switch v {
+	case Sessions:
+		return ColSession, true
+	case Users:
+		return ColUser, true
+	}
+	return 0, false
 }
 
 // Related is the view that a relation leads to.

@@ -84,7 +84,7 @@ func TestCompleteParses(t *testing.T) {
 		}
 		text := b.String()
 		caret := random.IntN(len(text) + 1)
-		v := []View{Traces, Observations, Scores, Sessions}[random.IntN(4)]
+		v := View(1 + random.IntN(5))
 		c := Complete(v, text, caret, Bind{})
 		if c.From > c.To || c.To > len(text) || c.From < 0 || len(c.Items) > MaxSuggestions {
 			t.Fatalf("%q at %d: %+v", text, caret, c)

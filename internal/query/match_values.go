@@ -174,14 +174,14 @@ func (n *textSearch) inBody(b domain.Body) bool {
 // looks at: the words of the first, the others as a whole.
 var (
 	searchedTexts = map[View][]Col{
-		Traces: {ColName}, Observations: {ColName, ColStatus}, Scores: {ColName, ColStringValue, ColComment}, Sessions: {},
+		Traces: {ColName}, Observations: {ColName, ColStatus}, Scores: {ColName, ColStringValue, ColComment}, Sessions: {}, Users: {},
 	}
 	wholeTexts = map[View][]Col{
 		Traces: {ColID, ColUser, ColSession}, Observations: {ColID, ColTrace, ColUser, ColSession},
-		Scores: {ColID, ColTrace, ColObservation, ColSession}, Sessions: {ColID},
+		Scores: {ColID, ColTrace, ColObservation, ColSession}, Sessions: {ColID}, Users: {ColID},
 	}
 	searchedBodies = map[View][]Col{
-		Traces: {ColInput, ColOutput, ColMetadata}, Observations: {ColInput, ColOutput, ColMetadata}, Scores: {ColMetadata}, Sessions: {},
+		Traces: {ColInput, ColOutput, ColMetadata}, Observations: {ColInput, ColOutput, ColMetadata}, Scores: {ColMetadata}, Sessions: {}, Users: {},
 	}
 )
 

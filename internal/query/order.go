@@ -29,6 +29,8 @@ func Order(v View, keys []Key) []Key {
 	switch v {
 	case Observations:
 		rest = []Col{ColStart, ColTrace, ColID}
+	case Users: // those who were active last
+		rest = []Col{ColEnd, ColID}
 	default:
 		rest = []Col{ColStart, ColID}
 	}

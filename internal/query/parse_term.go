@@ -189,7 +189,7 @@ func (p *parser) field(from int) (f field, ok bool) {
 		switch near := nearest(view, name); {
 		case near != "":
 			e.Hint = "did you mean " + near + "?"
-		case view != Sessions:
+		case len(searchedBodies[view]) > 0:
 			e.Hint = "metadata." + name + ` for metadata, or quotes to search for the text`
 		}
 		return f, false

@@ -275,7 +275,7 @@ func printable(f Filter) bool {
 func TestPrintAndParse(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 9))
 	for range 20_000 {
-		v := View(1 + r.IntN(4))
+		v := View(1 + r.IntN(5))
 		f := Simplify(randomFilter(r, v, 3))
 		if !printable(f) {
 			continue

@@ -16,7 +16,7 @@ type Record struct {
 	Trace       *domain.Trace       // of a Traces row, and the trace of the others, nil if it is not known
 	Observation *domain.Observation // of an Observations row
 	Score       *domain.Score       // of a Scores row
-	Session     *Session            // of a Sessions row
+	Summary     *Summary            // of a Sessions or a Users row
 
 	Content      func() *domain.Content // the bodies of the row
 	Params       func() []byte          // the model parameters of an Observations row; nil: its Observation has them
@@ -35,16 +35,17 @@ func (r *Record) Reset(t *domain.Trace, o *domain.Observation) {
 	r.content, r.scores, r.asked = nil, nil, false
 }
 
-// Session is what the traces of a session sum up to.
-type Session struct {
-	ID     string
-	Start  domain.Time // of its first trace
-	End    domain.Time
-	Traces int64
-	Users  []string // sorted
-	Envs   []string // sorted
-	Tags   []string // sorted
-	Totals domain.Totals
+// Summary is what the traces of a session or of a user sum up to.
+type Summary struct {
+	ID       string
+	Start    domain.Time // of its first trace
+	End      domain.Time // of the one that ended last
+	Traces   int64
+	Sessions int64    // of a user
+	Users    []string // of a session, sorted
+	Tags     []string // of a session, sorted
+	Envs     []string // sorted
+	Totals   domain.Totals
 }
 
 var _ Row = (*Record)(nil)
@@ -59,7 +60,7 @@ func (r *Record) Int(c Col) (int64, bool) {
 	case Scores:
 		return scoreInt(r.Score, c)
 	}
-	return r.Session.int(c)
+	return r.Summary.int(c)
 }
 
 // ScoreCount is how many scores the row's trace has.
@@ -206,7 +207,7 @@ func scoreInt(s *domain.Score, c Col) (int64, bool) {
 	return 0, false
 }
 
-func (s *Session) int(c Col) (int64, bool) {
+func (s *Summary) int(c Col) (int64, bool) {
 	switch c {
 	case ColStart:
 		return timeInt(s.Start)
@@ -216,6 +217,8 @@ func (s *Session) int(c Col) (int64, bool) {
 		return s.End.Nanos() - s.Start.Nanos(), true
 	case ColTraceCount:
 		return s.Traces, true
+	case ColSessionCount:
+		return s.Sessions, true
 	}
 	return totalsInt(&s.Totals, c)
 }
@@ -263,7 +266,7 @@ func (r *Record) Text(c Col) (string, bool) {
 		return r.scoreText(c)
 	}
 	if c == ColID {
-		return some(r.Session.ID)
+		return some(r.Summary.ID)
 	}
 	return "", false
 }
@@ -432,12 +435,12 @@ func evaluator(metadata []byte) (string, bool) {
 // List implements Row.
 func (r *Record) List(c Col) []string {
 	switch {
-	case r.View == Sessions && c == ColUsers:
-		return r.Session.Users
-	case r.View == Sessions && c == ColEnvs:
-		return r.Session.Envs
-	case r.View == Sessions && c == ColTags:
-		return r.Session.Tags
+	case c == ColUsers && r.Summary != nil:
+		return r.Summary.Users
+	case c == ColEnvs && r.Summary != nil:
+		return r.Summary.Envs
+	case c == ColTags && r.Summary != nil:
+		return r.Summary.Tags
 	case c == ColTags && r.Trace != nil:
 		return r.Trace.Tags
 	case c == ColOwnTags && r.Observation != nil:

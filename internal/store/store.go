@@ -53,7 +53,7 @@ type Traces interface {
 	// Score reads one score. domain.NotFound.
 	Score(ctx context.Context, project, id string) (domain.Score, error)
 
-	// List reads a page of traces, observations, scores or sessions, as of one
+	// List reads a page of any view, as of one
 	// moment that is no earlier than the last Append that was answered. Rows
 	// whose order and match do not change between two pages appear on exactly
 	// one of them. A mistake in the question is domain.Invalid.
@@ -205,7 +205,7 @@ type Row struct {
 	Trace        *domain.Trace       // of traces; of observations and scores their trace, nil where it is not known
 	Observation  *domain.Observation // of observations
 	Score        *domain.Score       // of scores
-	Session      *query.Session      // of sessions
+	Summary      *query.Summary      // of sessions and users
 	Observations []string            // of traces: ids of its observations, by (start, id)
 	Scores       []domain.Score      // of traces: its scores and its observations', by (timestamp, id)
 

@@ -170,7 +170,7 @@ func content(ctx context.Context, row *store.Row) (domain.Content, error) {
 }
 
 // session appends a session without the brace that ends it.
-func (v *view) session(s *query.Session) {
+func (v *view) session(s *query.Summary) {
 	v.str(`{"id":`)
 	v.quote(s.ID)
 	v.str(`,"createdAt":`)
@@ -205,7 +205,7 @@ func (a *API) listSessions(w http.ResponseWriter, r *http.Request, p auth.Princi
 		if i > 0 {
 			out.str(",")
 		}
-		out.session(rows.Rows[i].Session)
+		out.session(rows.Rows[i].Summary)
 		out.str("}")
 	}
 	return out.end(meta)
@@ -232,7 +232,7 @@ func (a *API) getSession(w http.ResponseWriter, r *http.Request, p auth.Principa
 		Order: []query.Key{{Ref: query.Ref{Column: query.ColStart}}},
 	}
 	out := a.view(r.Context(), answer(w), p)
-	out.session(head.Rows[0].Session)
+	out.session(head.Rows[0].Summary)
 	out.str(`,"traces":[`)
 	for n := 0; ; {
 		page, err := a.traces.List(r.Context(), p.Project, l)

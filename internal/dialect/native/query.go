@@ -87,7 +87,7 @@ type question struct {
 func parseQuestion(v url.Values) (q question, err error) {
 	var known bool
 	if q.view, known = query.ParseView(cmp.Or(v.Get("view"), "traces")); !known {
-		return q, badParameter("view", "one of traces, observations, scores, sessions")
+		return q, badParameter("view", "one of traces, observations, scores, sessions, users")
 	}
 	q.bind.Now = time.Now().UnixNano()
 	if name := v.Get("zone"); name != "" {
@@ -180,7 +180,7 @@ func splitList(values []string) (out []string) {
 // rowBody is a row by the names of the columns: money in dollars, durations in
 // seconds, both exact; what is missing is left out.
 func rowBody(v query.View, row *store.Row) map[string]any {
-	rec := &query.Record{View: v, Trace: row.Trace, Observation: row.Observation, Score: row.Score, Session: row.Session}
+	rec := &query.Record{View: v, Trace: row.Trace, Observation: row.Observation, Score: row.Score, Summary: row.Summary}
 	out := map[string]any{}
 	for _, c := range query.Columns(v) {
 		switch c.Kind {

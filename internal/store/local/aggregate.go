@@ -41,11 +41,11 @@ func (s *Store) Aggregate(ctx context.Context, project string, a query.Aggregate
 }
 
 func (s *Store) aggregate(ctx context.Context, pid int64, a *query.Aggregate) (*query.Result, error) {
-	switch a.View {
-	case query.Scores:
+	if _, summed := a.View.SumsUp(); summed {
+		return s.aggregateSummaries(ctx, pid, a)
+	}
+	if a.View == query.Scores {
 		return s.aggregateScores(ctx, pid, a)
-	case query.Sessions:
-		return s.aggregateSessions(ctx, pid, a)
 	}
 	q := &question{scan: scan{view: a.View, pid: pid}, s: s, l: &query.List{View: a.View, Filter: a.Filter}, r: &query.Resolved{}, x: s.newLookup(ctx, pid)}
 	first, last := int64(0), int64(0)
@@ -409,8 +409,8 @@ func (s *Store) aggregateScores(ctx context.Context, pid int64, a *query.Aggrega
 	return out, err
 }
 
-func (s *Store) aggregateSessions(ctx context.Context, pid int64, a *query.Aggregate) (*query.Result, error) {
-	sums, err := s.sumSessions(ctx, pid, true, true)
+func (s *Store) aggregateSummaries(ctx context.Context, pid int64, a *query.Aggregate) (*query.Result, error) {
+	sums, err := s.summarize(ctx, pid, a.View, true, true)
 	if err != nil {
 		return nil, err
 	}
@@ -428,7 +428,7 @@ func (s *Store) aggregateSessions(ctx context.Context, pid int64, a *query.Aggre
 	}
 	t := p.NewTotals()
 	for _, sum := range sums.of {
-		rec := &query.Record{View: query.Sessions, Session: sum.session()}
+		rec := &query.Record{View: a.View, Summary: sum.whole()}
 		if slices.ContainsFunc(p.Conjuncts, func(c query.Conjunct) bool { return !c.Program.Match(rec) }) {
 			continue
 		}

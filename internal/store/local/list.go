@@ -18,7 +18,7 @@ const (
 	// bytes unpacked, and time.
 	maxOpened  = 64 << 20
 	maxLooking = time.Second
-	// maxHeldOffset is how many rows a page of scores or sessions may leave out:
+	// maxHeldOffset is how many rows a page of scores, sessions or users may leave out:
 	// those are held until they are in order.
 	maxHeldOffset = 50_000
 	// runRows is how many candidates are put in their exact order at a time.
@@ -47,14 +47,15 @@ func (s *Store) list(ctx context.Context, project string, l *query.List, r *quer
 	if pid == 0 {
 		return &store.Page{}, nil
 	}
-	if l.Offset > maxHeldOffset && (l.View == query.Scores || l.View == query.Sessions) {
+	_, summed := l.View.SumsUp()
+	if l.Offset > maxHeldOffset && (summed || l.View == query.Scores) {
 		return nil, &domain.Error{Code: domain.Invalid, Field: "page", Msg: "the page lies too far back; go on from page to page, or narrow the list down"}
 	}
-	switch l.View {
-	case query.Scores:
+	switch {
+	case summed:
+		return s.listSummaries(ctx, pid, l, r)
+	case l.View == query.Scores:
 		return s.listScores(ctx, pid, l, r)
-	case query.Sessions:
-		return s.listSessions(ctx, pid, l, r)
 	}
 	q := &question{scan: scan{view: l.View, pid: pid, conjuncts: r.Conjuncts}, s: s, l: l, r: r, x: s.newLookup(ctx, pid)}
 	if err := q.prepare(ctx); err != nil {

@@ -152,8 +152,9 @@ func rowID(r store.Row) string {
 		return r.Observation.TraceID + "/" + r.Observation.ID
 	case r.Score != nil:
 		return r.Score.ID
-	case r.Session != nil:
-		return fmt.Sprintf("%s %d %d %v %v %v %+v", r.Session.ID, r.Session.Start.Nanos(), r.Session.Traces, r.Session.Users, r.Session.Envs, r.Session.Tags, r.Session.Totals.Cost)
+	case r.Summary != nil:
+		s := r.Summary
+		return fmt.Sprintf("%s %d %d %d %d %v %v %v %v %d", s.ID, s.Start.Nanos(), s.End.Nanos(), s.Traces, s.Sessions, s.Users, s.Envs, s.Tags, s.Totals.Cost, s.Totals.Observations)
 	}
 	return r.Trace.ID
 }
@@ -248,7 +249,7 @@ func tracesListsProperty(t *testing.T, s *subject) {
 		}
 		s.everyState(func(state string) {
 			for range 12 {
-				v := query.View(1 + w.IntN(4))
+				v := query.View(1 + w.IntN(5))
 				l := query.List{View: v, Filter: w.filter(v, 0), Order: w.order(v), Bind: query.Bind{Now: 5}}
 				if w.IntN(5) == 0 {
 					l.Filter = nil
@@ -312,7 +313,7 @@ func tracesAggregatesProperty(t *testing.T, s *subject) {
 
 // aggregate is random sums; some of them make no sense.
 func (w world) aggregate() query.Aggregate {
-	v := query.View(1 + w.IntN(4))
+	v := query.View(1 + w.IntN(5))
 	columns := query.Columns(v)
 	column := func(mark query.Marks) query.Ref {
 		for {
@@ -333,7 +334,7 @@ func (w world) aggregate() query.Aggregate {
 		agg := []query.Agg{query.Count, query.Sum, query.Avg, query.Min, query.Max, query.Uniq, query.P50, query.P95, query.P99, query.Hist}[w.IntN(10)]
 		a.Measures = append(a.Measures, query.Measure{Agg: agg, Ref: column(query.MarkMeasure)})
 	}
-	if v != query.Sessions {
+	if _, summed := v.SumsUp(); !summed {
 		for range w.IntN(3) {
 			a.By = append(a.By, query.Dim{Ref: column(query.MarkGroup), Explode: w.IntN(2) == 0})
 		}

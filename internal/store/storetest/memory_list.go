@@ -144,9 +144,9 @@ func (m *Memory) rows(project string, v query.View) []listed {
 			}
 			out = append(out, listed{rec, row})
 		}
-	case query.Sessions:
-		for _, s := range sessions(folds) {
-			out = append(out, listed{&query.Record{View: query.Sessions, Session: s}, store.Row{Session: s}})
+	case query.Sessions, query.Users:
+		for _, s := range summaries(v, folds) {
+			out = append(out, listed{&query.Record{View: v, Summary: s}, store.Row{Summary: s}})
 		}
 	}
 	return out
@@ -217,9 +217,11 @@ func (f *folded) record(o *domain.Observation) *query.Record {
 	return r
 }
 
-// sessions sums up the sessions that traces name.
-func sessions(folds []*folded) []*query.Session {
-	byID := map[string]*query.Session{}
+// summaries sums up the sessions, or the users, that traces name.
+func summaries(v query.View, folds []*folded) []*query.Summary {
+	byID := map[string]*query.Summary{}
+	sessions := map[[2]string]bool{} // of users
+	by, _ := v.SumsUp()
 	add := func(list []string, s string) []string {
 		if s == "" || slices.Contains(list, s) {
 			return list
@@ -228,15 +230,19 @@ func sessions(folds []*folded) []*query.Session {
 	}
 	for _, f := range folds {
 		t := &f.trace.Trace
-		if t.SessionID == "" {
+		id, named := query.TraceText(t, by)
+		if !named {
 			continue
 		}
-		s := byID[t.SessionID]
+		s := byID[id]
 		start := query.TraceTime(t)
-		end := domain.At(start.Nanos() + t.Totals.Latency())
+		end := start
+		if end.Before(t.Totals.End) {
+			end = t.Totals.End
+		}
 		if s == nil {
-			s = &query.Session{ID: t.SessionID, Start: start, End: end}
-			byID[t.SessionID] = s
+			s = &query.Summary{ID: id, Start: start, End: end}
+			byID[id] = s
 		}
 		if start.Before(s.Start) {
 			s.Start = start
@@ -245,9 +251,16 @@ func sessions(folds []*folded) []*query.Session {
 			s.End = end
 		}
 		s.Traces++
-		s.Users, s.Envs = add(s.Users, t.UserID), add(s.Envs, t.Environment)
-		for _, tag := range t.Tags {
-			s.Tags = add(s.Tags, tag)
+		s.Envs = add(s.Envs, t.Environment)
+		if of := [2]string{id, t.SessionID}; v == query.Users && of[1] != "" && !sessions[of] {
+			sessions[of] = true
+			s.Sessions++
+		}
+		if v == query.Sessions {
+			s.Users = add(s.Users, t.UserID)
+			for _, tag := range t.Tags {
+				s.Tags = add(s.Tags, tag)
+			}
 		}
 		n, o := &s.Totals, &t.Totals
 		n.Observations += o.Observations

@@ -9,47 +9,49 @@ import (
 	"github.com/clewhq/clew/internal/store"
 )
 
-// sessionSum gathers a session from its traces.
-type sessionSum struct {
-	query.Session
-	users, envs, tags textSet
-	rest              int32 // its last one of sessionSums.rest, plus one
+// summary gathers a session or a user from its traces.
+type summary struct {
+	query.Summary
+	users, sessions, envs, tags textSet
+	rest                        int32 // its last one of summaries.rest, plus one
 }
 
-// sessionSums gathers every session of a project. Unless it is to be full it
-// gathers of traces in segments only what most lists are ordered and filtered
-// by, and the rest of those on the page.
-type sessionSums struct {
+// summaries gathers every session, or every user, of a project. Unless it is to
+// be full it gathers of traces in segments only what most lists are ordered and
+// filtered by, and the rest of those on the page.
+type summaries struct {
 	s    *Store
 	pid  int64
+	view query.View
+	by   query.Col
 	snap snapshot
 	full bool
 	envs bool // environments are asked for
-	of   map[string]*sessionSum
-	rest []sessionRow
+	of   map[string]*summary
+	rest []summaryRow
 }
 
-// sessionRow is a trace of which not all is gathered, in a chain of those of its
-// session.
-type sessionRow struct{ segment, row, before int32 }
+// summaryRow is a trace of which not all is gathered, in a chain of those that
+// are summed up with it.
+type summaryRow struct{ segment, row, before int32 }
 
-func (m *sessionSums) session(id string) *sessionSum {
+func (m *summaries) named(id string) *summary {
 	s := m.of[id]
 	if s == nil {
-		s = &sessionSum{Session: query.Session{ID: id}}
+		s = &summary{Summary: query.Summary{ID: id}}
 		m.of[id] = s
 	}
 	return s
 }
 
-// sessionFigures is what a session sums up of its traces.
-var sessionFigures = [...]query.Col{
+// summaryFigures is what is summed up of traces.
+var summaryFigures = [...]query.Col{
 	query.ColTokens, query.ColInputTokens, query.ColOutputTokens, query.ColObservationCount, query.ColErrorCount,
 	query.ColCost, query.ColInputCost, query.ColOutputCost,
 }
 
-// figures is where sessionFigures go.
-func (s *sessionSum) figures() [len(sessionFigures)]*int64 {
+// figures is where summaryFigures go.
+func (s *summary) figures() [len(summaryFigures)]*int64 {
 	n := &s.Totals
 	return [...]*int64{
 		&n.Total, &n.Input, &n.Output, &n.Observations, &n.ByLevel[domain.LevelError],
@@ -57,9 +59,10 @@ func (s *sessionSum) figures() [len(sessionFigures)]*int64 {
 	}
 }
 
-// lasted counts in a trace that took some time.
-func (s *sessionSum) lasted(start, latency int64) {
-	from, to := domain.At(start), domain.At(start+latency)
+// lasted counts in a trace from its start to the last end of its observations,
+// if that is later.
+func (s *summary) lasted(start, end int64) {
+	from, to := domain.At(start), domain.At(max(start, end))
 	if s.Traces == 0 || from.Before(s.Start) {
 		s.Start = from
 	}
@@ -100,84 +103,107 @@ func (s *textSet) sorted() []string {
 }
 
 // add counts a trace in that is in memory.
-func (s *sessionSum) add(t *domain.Trace) {
+func (m *summaries) add(t *domain.Trace) {
+	id, named := query.TraceText(t, m.by)
+	if !named {
+		return
+	}
+	s := m.named(id)
 	r := &query.Record{View: query.Traces, Trace: t}
 	start, _ := r.Int(query.ColStart)
-	latency, _ := r.Int(query.ColLatency)
-	s.lasted(start, latency)
-	if t.UserID != "" {
-		s.users.add(t.UserID)
+	end, ended := t.Totals.End.Nanos(), t.Totals.End.IsSet()
+	if !ended {
+		end = start
 	}
+	s.lasted(start, end)
 	env, _ := r.Text(query.ColEnv)
 	s.envs.add(env)
-	for _, tag := range t.Tags {
-		s.tags.add(tag)
+	switch {
+	case m.view == query.Users && t.SessionID != "":
+		s.sessions.add(t.SessionID)
+	case m.view == query.Sessions:
+		if t.UserID != "" {
+			s.users.add(t.UserID)
+		}
+		for _, tag := range t.Tags {
+			s.tags.add(tag)
+		}
 	}
 	for i, to := range s.figures() {
-		v, _ := r.Int(sessionFigures[i])
+		v, _ := r.Int(summaryFigures[i])
 		*to += v
 	}
 }
 
 // addRows counts rows of a segment in.
-func (m *sessionSums) addRows(o *openSegment, at int, rows []int32) {
-	sessions, start, latency := o.col(query.Traces, query.ColSession), o.col(query.Traces, query.ColStart), o.col(query.Traces, query.ColLatency)
-	if sessions == nil {
+func (m *summaries) addRows(o *openSegment, at int, rows []int32) {
+	names, start := o.col(query.Traces, m.by), o.col(query.Traces, query.ColStart)
+	began, latency := o.named(beganColumn), o.col(query.Traces, query.ColLatency)
+	if names == nil {
 		return
 	}
 	var envs *column
 	if m.envs {
 		envs = o.col(query.Traces, query.ColEnv)
 	}
-	of := make([]*sessionSum, sessions.words) // each is looked up once
+	of := make([]*summary, names.words) // each is looked up once
 	for _, row := range rows {
 		i := int(row)
-		code := sessions.code(i)
+		code := names.code(i)
 		if code < 0 {
 			continue
 		}
 		s := of[code]
 		if s == nil {
-			s = m.session(sessions.word(code))
+			s = m.named(names.word(code))
 			of[code] = s
 		}
 		from, _ := start.int(i)
-		took, _ := latency.int(i)
-		s.lasted(from, took)
+		end := from
+		if first, has := began.int(i); has {
+			took, _ := latency.int(i)
+			end = first + took
+		}
+		s.lasted(from, end)
 		if env, ok := envs.string(i); ok {
 			s.envs.add(env)
 		}
 		if m.full {
-			s.addRest(o, i)
+			m.addRest(s, o, i)
 			continue
 		}
-		m.rest = append(m.rest, sessionRow{int32(at), row, s.rest})
+		m.rest = append(m.rest, summaryRow{int32(at), row, s.rest})
 		s.rest = int32(len(m.rest))
 	}
 }
 
 // addRest counts in what a row has beside its time.
-func (s *sessionSum) addRest(o *openSegment, row int) {
-	if env, ok := o.col(query.Traces, query.ColEnv).string(row); ok {
-		s.envs.add(env)
+func (m *summaries) addRest(s *summary, o *openSegment, row int) {
+	text := func(c query.Col, to *textSet) {
+		if text, ok := o.col(query.Traces, c).string(row); ok {
+			to.add(text)
+		}
 	}
-	if user, ok := o.col(query.Traces, query.ColUser).string(row); ok {
-		s.users.add(user)
-	}
-	if tags := o.col(query.Traces, query.ColTags); tags.code(row) >= 0 {
-		tags.takeApart()
-		for _, place := range tags.membersOf(tags.code(row)) {
-			s.tags.add(tags.elements[place])
+	text(query.ColEnv, &s.envs)
+	if m.view == query.Users {
+		text(query.ColSession, &s.sessions)
+	} else {
+		text(query.ColUser, &s.users)
+		if tags := o.col(query.Traces, query.ColTags); tags.code(row) >= 0 {
+			tags.takeApart()
+			for _, place := range tags.membersOf(tags.code(row)) {
+				s.tags.add(tags.elements[place])
+			}
 		}
 	}
 	for k, to := range s.figures() {
-		v, _ := o.col(query.Traces, sessionFigures[k]).int(row)
+		v, _ := o.col(query.Traces, summaryFigures[k]).int(row)
 		*to += v
 	}
 }
 
-// complete counts in what was left out of sessions.
-func (m *sessionSums) complete(ctx context.Context, sums []*sessionSum) error {
+// complete counts in what was left out.
+func (m *summaries) complete(ctx context.Context, sums []*summary) error {
 	return m.s.reads.read(ctx, func(c *sqlConn) error {
 		x := m.s.newLookup(ctx, m.pid)
 		x.c = c
@@ -190,45 +216,47 @@ func (m *sessionSums) complete(ctx context.Context, sums []*sessionSum) error {
 					o = &openSegment{segment: m.snap.segments[r.segment], x: x}
 					open[r.segment] = o
 				}
-				if s.addRest(o, int(r.row)); o.err != nil {
+				if m.addRest(s, o, int(r.row)); o.err != nil {
 					return o.err
 				}
 			}
 			s.rest = 0
-			s.session()
+			s.whole()
 		}
 		return nil
 	})
 }
 
-func (s *sessionSum) session() *query.Session {
-	s.Users, s.Envs, s.Tags = s.users.sorted(), s.envs.sorted(), s.tags.sorted()
-	return &s.Session
+// whole is the summary of what was counted in.
+func (s *summary) whole() *query.Summary {
+	s.Users, s.Envs, s.Tags, s.Sessions = s.users.sorted(), s.envs.sorted(), s.tags.sorted(), int64(len(s.sessions.list))
+	return &s.Summary
 }
 
-// ofAll is what is gathered of all sessions.
+// ofAll is what is gathered of all traces.
 var ofAll = []query.Col{query.ColID, query.ColStart, query.ColEnd, query.ColLatency, query.ColTraceCount}
 
-// listSessions gathers the sessions of a project from its traces.
-func (s *Store) listSessions(ctx context.Context, pid int64, l *query.List, r *query.Resolved) (*store.Page, error) {
+// listSummaries gathers the sessions or the users of a project from its traces.
+func (s *Store) listSummaries(ctx context.Context, pid int64, l *query.List, r *query.Resolved) (*store.Page, error) {
 	envs := !query.OnlyOver(ofAll, r.Conjuncts, r.Order)
 	full := envs && !query.OnlyOver(append(slices.Clone(ofAll), query.ColEnvs), r.Conjuncts, r.Order)
-	sums, err := s.sumSessions(ctx, pid, full, envs)
+	sums, err := s.summarize(ctx, pid, l.View, full, envs)
 	if err != nil {
 		return nil, err
 	}
 	return sums.page(ctx, l, r)
 }
 
-func (s *Store) sumSessions(ctx context.Context, pid int64, full, envs bool) (*sessionSums, error) {
+func (s *Store) summarize(ctx context.Context, pid int64, v query.View, full, envs bool) (*summaries, error) {
 	snap, err := s.snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	sums := &sessionSums{s: s, pid: pid, snap: snap, full: full, envs: envs, of: map[string]*sessionSum{}}
+	by, _ := v.SumsUp()
+	sums := &summaries{s: s, pid: pid, view: v, by: by, snap: snap, full: full, envs: envs, of: map[string]*summary{}}
 	for _, n := range snap.fresh {
-		if n.pid == pid && n.trace.SessionID != "" {
-			sums.session(n.trace.SessionID).add(n.trace)
+		if n.pid == pid {
+			sums.add(n.trace)
 		}
 	}
 	q := scan{view: query.Traces, pid: pid}
@@ -254,21 +282,21 @@ func (s *Store) sumSessions(ctx context.Context, pid int64, full, envs bool) (*s
 	return sums, err
 }
 
-// page puts the sessions that match in order, and cuts a page of them.
-func (m *sessionSums) page(ctx context.Context, l *query.List, r *query.Resolved) (*store.Page, error) {
+// page puts those that match in order, and cuts a page of them.
+func (m *summaries) page(ctx context.Context, l *query.List, r *query.Resolved) (*store.Page, error) {
 	type placed struct {
-		sum  *sessionSum
+		sum  *summary
 		sort []query.SortValue
 	}
 	page := &store.Page{}
 	var all []placed
 	for _, sum := range m.of {
-		rec := &query.Record{View: query.Sessions, Session: sum.session()}
+		rec := &query.Record{View: m.view, Summary: sum.whole()}
 		if slices.ContainsFunc(r.Conjuncts, func(c query.Conjunct) bool { return !c.Program.Match(rec) }) {
 			continue
 		}
 		page.Total++
-		p := placed{sum, query.SortAll(query.Sessions, r.Order, rec)}
+		p := placed{sum, query.SortAll(m.view, r.Order, rec)}
 		if r.After == nil || query.CompareSorts(r.Order, p.sort, r.After) > 0 {
 			all = append(all, p)
 		}
@@ -277,9 +305,9 @@ func (m *sessionSums) page(ctx context.Context, l *query.List, r *query.Resolved
 	all = all[min(l.Offset, len(all)):]
 	more := len(all) > l.Limit
 	all = all[:min(len(all), l.Limit)]
-	var sums []*sessionSum
+	var sums []*summary
 	for _, p := range all {
-		page.Rows = append(page.Rows, store.Row{Session: &p.sum.Session})
+		page.Rows = append(page.Rows, store.Row{Summary: &p.sum.Summary})
 		sums = append(sums, p.sum)
 	}
 	if len(all) > 0 {
