@@ -1,9 +1,11 @@
 package local_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/clewhq/clew/internal/domain"
 	"github.com/clewhq/clew/internal/query"
@@ -310,4 +312,52 @@ func TestListWithoutSegments(t *testing.T) {
 	all()
 	closeStore(t, s)
 	wantSound(t, dir)
+}
+
+// hurried is a context whose time is over, but which does not end.
+type hurried struct{ context.Context }
+
+func (hurried) Deadline() (time.Time, bool) { return time.Now(), true }
+
+// A facet of what only bodies tell says so where it had no time to read them all.
+func TestFacetStopsEarly(t *testing.T) {
+	s, err := local.Open(t.Context(), t.TempDir(), local.Options{SealAfter: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for i := range 20 {
+		p := said(fmt.Sprint("t", i), fmt.Sprint("o", i), "n", "text")
+		p.Content[domain.Metadata] = domain.JSONBody([]byte(`{"tenant":"acme"}`))
+		p.Parts = p.Parts.With(domain.Metadata)
+		domain.SealObservation(&p)
+		if err := s.Append(t.Context(), []store.Batch{{Project: "p", Observations: []domain.ObservationPatch{p}}})[0]; err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(state string) {
+		t.Helper()
+		for _, key := range []string{"", "tenant"} {
+			f := query.Facet{View: query.Observations, Ref: query.Ref{Column: query.ColMetadata, Key: key}}
+			whole, err := s.Facet(t.Context(), "p", f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if whole.Stopped || len(whole.Values) != 1 || whole.Values[0].Count != 20 {
+				t.Errorf("%s, key %q: %+v", state, key, whole)
+			}
+			part, err := s.Facet(hurried{t.Context()}, "p", f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !part.Stopped {
+				t.Errorf("%s, key %q: without time it answers %+v, and does not say that it stopped", state, key, part)
+			}
+		}
+	}
+	check("in memory")
+	if err := s.Maintain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	check("in segments")
 }

@@ -111,9 +111,9 @@ func (m *summaries) add(t *domain.Trace) {
 	s := m.named(id)
 	r := &query.Record{View: query.Traces, Trace: t}
 	start, _ := r.Int(query.ColStart)
-	end, ended := t.Totals.End.Nanos(), t.Totals.End.IsSet()
-	if !ended {
-		end = start
+	end := start
+	if t.Totals.End.IsSet() {
+		end = t.Totals.End.Nanos()
 	}
 	s.lasted(start, end)
 	env, _ := r.Text(query.ColEnv)

@@ -56,6 +56,9 @@ func (k *cachedColumn) size() int {
 		return 100
 	}
 	size := len(k.col.blob) + 200
+	if k.col.words > 0 {
+		size += 4 * tableSize(k.col.words)
+	}
 	if k.col.inverts { // of lists more, but those are few
 		size += 2*k.col.n + 4*k.col.words
 	}

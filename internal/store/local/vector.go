@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"unsafe"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // A column of a segment is numbers of a fixed width that any row's is found in
@@ -52,6 +54,10 @@ type column struct {
 	listEnds   []int32
 	holders    []int32
 	holderEnds []int32
+
+	// Made when a text is first sought: see find.
+	hashed sync.Once
+	table  []uint32
 
 	// Of a column of traces, made when it is first asked for: which rows have each
 	// text of the dictionary, or of a column of lists each element.
@@ -444,19 +450,32 @@ func (c *column) find(text string) int {
 		raw, _ := hex.DecodeString(text) // they are hexadecimal digits
 		text = string(raw)
 	}
-	from, last := uint32(0), byte(0)
-	if text != "" {
-		last = text[len(text)-1] // texts that are as long differ most often at their ends
-	}
-	for code := range c.words {
-		end := binary.LittleEndian.Uint32(c.ends[4*code:])
-		if int(end-from) == len(text) && (text == "" || c.text[end-1] == last) && string(c.text[from:end]) == text {
+	c.hashed.Do(c.hash)
+	for at := xxhash.Sum64String(text); ; at++ {
+		switch code := int(c.table[at%uint64(len(c.table))]) - 1; {
+		case code < 0:
+			return -1
+		case c.stored(code) == text:
 			return code
 		}
-		from = end
 	}
-	return -1
 }
+
+// hash makes the table that find looks at: the place of each text, plus one,
+// where its hash says, or in the next that is free.
+func (c *column) hash() {
+	c.table = make([]uint32, tableSize(c.words))
+	for code := range c.words {
+		at := xxhash.Sum64String(c.stored(code))
+		for c.table[at%uint64(len(c.table))] != 0 {
+			at++
+		}
+		c.table[at%uint64(len(c.table))] = uint32(code + 1)
+	}
+}
+
+// tableSize leaves every other entry free.
+func tableSize(words int) int { return 2*words + 1 }
 
 // word is a text of the dictionary. It points into the column unless it was
 // packed.
