@@ -3,6 +3,7 @@ package query
 import (
 	"cmp"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -86,6 +87,7 @@ const (
 	maxAggRows   = 10_000
 	maxIntervals = 10_000
 	MaxGroups    = 200_000
+	maxHeld      = 40 << 20 // bytes of all groups, with their sketches and texts
 )
 
 // Number is a figure: a whole number of the column's stored unit where that is
@@ -123,6 +125,7 @@ type Prepared struct {
 	edges     []int64 // starts of the intervals, and the end of the last
 	width     int64   // of all of them, 0 where they differ
 	grain     Grain
+	held      atomic.Int64 // about how many bytes all of its Totals hold
 }
 
 // Series is one column that measures look at, and what has to be kept of it.
@@ -132,6 +135,15 @@ type Series struct {
 	Sketch bool // quantiles or a histogram are asked for
 	Unique bool
 	Sum    bool
+
+	held *atomic.Int64 // see Prepared; nil: nobody asks
+}
+
+// hold notes what was kept in addition.
+func (s *Series) hold(bytes int) {
+	if bytes != 0 && s.held != nil {
+		s.held.Add(int64(bytes))
+	}
 }
 
 // Prepare checks an Aggregate and makes it ready; its rows lie between the
@@ -205,7 +217,7 @@ func (p *Prepared) measure(m Measure, errs *Errors) {
 	}
 	i := p.SeriesOf(m)
 	if i < 0 {
-		p.Series = append(p.Series, Series{Ref: m.Ref, Kind: col.Kind})
+		p.Series = append(p.Series, Series{Ref: m.Ref, Kind: col.Kind, held: &p.held})
 		i = len(p.Series) - 1
 	}
 	s := &p.Series[i]

@@ -3,8 +3,10 @@ package query
 import (
 	"encoding/binary"
 	"iter"
+	"maps"
 	"math"
 	"slices"
+	"unsafe"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -17,19 +19,33 @@ type Sketch struct {
 	N        int64
 	Min, Max float64
 	zero     int64
-	pos, neg buckets
+	pos      buckets
+	neg      *buckets // nil: there are none
 }
+
+// emptySketch is the bytes of a sketch that counted nothing.
+const emptySketch = int(unsafe.Sizeof(Sketch{}))
 
 // gamma is how much wider each bucket is than the one before it: 1.02/0.98.
 const gamma = 1.0408163265306123
 
 var lnGamma = math.Log(gamma)
 
-// buckets are counts by the index of their bucket, dense between the ends.
+// buckets are counts by the index of their bucket: in order while they are few,
+// as in most groups of a question that has many, else dense between the ends.
 type buckets struct {
+	few    []bucket
 	from   int
-	counts []int64
+	counts []uint32
 }
+
+type bucket struct {
+	index int32
+	n     uint32
+}
+
+// fewBuckets is up to how many are kept one by one.
+const fewBuckets = 24
 
 // bucketOf is the bucket of a number above zero: (gamma^(i-1), gamma^i].
 func bucketOf(v float64) int {
@@ -68,113 +84,163 @@ var bucketBounds, bucketStarts = func() (bounds []float64, starts []uint16) {
 // middle is the number that stands for a bucket.
 func middle(i int) float64 { return 2 * math.Pow(gamma, float64(i)) / (1 + gamma) }
 
-func (b *buckets) add(i int, n int64) {
+// add counts in n numbers of a bucket, and returns by how many bytes it grew.
+func (b *buckets) add(i int, n uint32) (grown int) {
+	if b.counts == nil {
+		at, found := slices.BinarySearchFunc(b.few, i, func(k bucket, i int) int { return int(k.index) - i })
+		if found {
+			b.few[at].n += n
+			return 0
+		}
+		if len(b.few) < fewBuckets {
+			was := cap(b.few)
+			b.few = slices.Insert(b.few, at, bucket{int32(i), n})
+			return (cap(b.few) - was) * int(unsafe.Sizeof(bucket{}))
+		}
+		grown = -cap(b.few) * int(unsafe.Sizeof(bucket{}))
+		b.from = min(i, int(b.few[0].index))
+		b.counts = make([]uint32, max(i, int(b.few[fewBuckets-1].index))-b.from+1)
+		for _, k := range b.few {
+			b.counts[int(k.index)-b.from] = k.n
+		}
+		b.few = nil
+		grown += 4 * cap(b.counts)
+	}
+	was := cap(b.counts)
 	switch {
-	case len(b.counts) == 0:
-		b.from, b.counts = i, append(b.counts, 0)
 	case i < b.from:
-		b.counts = slices.Insert(b.counts, 0, make([]int64, b.from-i)...)
+		b.counts = slices.Insert(b.counts, 0, make([]uint32, b.from-i)...)
 		b.from = i
 	case i >= b.from+len(b.counts):
-		b.counts = append(b.counts, make([]int64, i-b.from-len(b.counts)+1)...)
+		b.counts = append(b.counts, make([]uint32, i-b.from-len(b.counts)+1)...)
 	}
 	b.counts[i-b.from] += n
+	return grown + 4*(cap(b.counts)-was)
 }
 
-// Add counts a number in; NaN and infinities are left out.
-func (s *Sketch) Add(v float64) {
+// all is the buckets that hold any number, by their index.
+func (b *buckets) all() iter.Seq2[int, int64] {
+	return func(yield func(int, int64) bool) {
+		for _, k := range b.few {
+			if !yield(int(k.index), int64(k.n)) {
+				return
+			}
+		}
+		for i, n := range b.counts {
+			if n > 0 && !yield(b.from+i, int64(n)) {
+				return
+			}
+		}
+	}
+}
+
+// below is the buckets of numbers below zero.
+func (s *Sketch) below() (b *buckets, grown int) {
+	if s.neg == nil {
+		s.neg = &buckets{}
+		grown = int(unsafe.Sizeof(buckets{}))
+	}
+	return s.neg, grown
+}
+
+// Add counts a number in; NaN and infinities are left out. It returns by how
+// many bytes the sketch grew.
+func (s *Sketch) Add(v float64) (grown int) {
 	if v-v != 0 { // no number, or an infinite one
-		return
+		return 0
 	}
-	if s.N == 0 || v < s.Min {
-		s.Min = v
-	}
-	if s.N == 0 || v > s.Max {
-		s.Max = v
-	}
-	s.N++
+	s.span(v, v, 1)
 	switch {
 	case v > 0:
 		i := bucketOf(v)
 		if at := i - s.pos.from; at >= 0 && at < len(s.pos.counts) { // most are
 			s.pos.counts[at]++
-		} else {
-			s.pos.add(i, 1)
+			return 0
 		}
+		return s.pos.add(i, 1)
 	case v < 0:
-		s.neg.add(bucketOf(-v), 1)
-	default:
-		s.zero++
+		neg, grown := s.below()
+		return grown + neg.add(bucketOf(-v), 1)
 	}
+	s.zero++
+	return 0
 }
 
-// Merge counts in what another sketch counted.
-func (s *Sketch) Merge(o *Sketch) {
+// span notes n numbers between two of them.
+func (s *Sketch) span(least, greatest float64, n int64) {
+	if s.N == 0 || least < s.Min {
+		s.Min = least
+	}
+	if s.N == 0 || greatest > s.Max {
+		s.Max = greatest
+	}
+	s.N += n
+}
+
+// Merge counts in what another sketch counted, and returns by how many bytes
+// this one grew.
+func (s *Sketch) Merge(o *Sketch) (grown int) {
 	if o.N == 0 {
-		return
+		return 0
 	}
-	if s.N == 0 || o.Min < s.Min {
-		s.Min = o.Min
-	}
-	if s.N == 0 || o.Max > s.Max {
-		s.Max = o.Max
-	}
-	s.N += o.N
+	s.span(o.Min, o.Max, o.N)
 	s.zero += o.zero
-	for i, n := range o.pos.counts {
-		if n > 0 {
-			s.pos.add(o.pos.from+i, n)
+	for i, n := range o.pos.all() {
+		grown += s.pos.add(i, uint32(n))
+	}
+	if o.neg != nil {
+		neg, more := s.below()
+		grown += more
+		for i, n := range o.neg.all() {
+			grown += neg.add(i, uint32(n))
 		}
 	}
-	for i, n := range o.neg.counts {
-		if n > 0 {
-			s.neg.add(o.neg.from+i, n)
-		}
-	}
+	return grown
 }
 
-// all is the buckets that hold any number, from the least to the greatest: 0 is
-// that of zero, i+1 that of (gamma^(i-1), gamma^i], and -i-1 that of the same
-// numbers below zero.
-func (s *Sketch) all() iter.Seq2[int, int64] {
-	return func(yield func(int, int64) bool) {
-		for i, n := range slices.Backward(s.neg.counts) {
-			if n > 0 && !yield(-s.neg.from-i-1, n) {
-				return
+// sidedBucket is a bucket of a sketch, on one side of zero or at it.
+type sidedBucket struct {
+	side int // -1: below zero, 0: zero, 1: above
+	at   int
+}
+
+// value is the number that stands for the bucket.
+func (p sidedBucket) value() float64 { return float64(p.side) * middle(p.at) }
+
+// all is the buckets that hold any number, from the least to the greatest.
+func (s *Sketch) all() iter.Seq2[sidedBucket, int64] {
+	return func(yield func(sidedBucket, int64) bool) {
+		if s.neg != nil {
+			below := maps.Collect(s.neg.all())
+			for _, i := range slices.Backward(slices.Sorted(maps.Keys(below))) {
+				if !yield(sidedBucket{-1, i}, below[i]) {
+					return
+				}
 			}
 		}
-		if s.zero > 0 && !yield(0, s.zero) {
+		if s.zero > 0 && !yield(sidedBucket{}, s.zero) {
 			return
 		}
-		for i, n := range s.pos.counts {
-			if n > 0 && !yield(s.pos.from+i+1, n) {
+		for i, n := range s.pos.all() {
+			if !yield(sidedBucket{1, i}, n) {
 				return
 			}
 		}
 	}
-}
-
-// valueOf is the number that stands for one of all buckets.
-func valueOf(bucket int) float64 {
-	switch {
-	case bucket > 0:
-		return middle(bucket - 1)
-	case bucket < 0:
-		return -middle(-bucket - 1)
-	}
-	return 0
 }
 
 // maxBucket is beyond the bucket of any whole number.
 const maxBucket = 1100
 
-// AppendPacked appends a sketch of whole numbers to b, for AddPacked: for each
-// bucket how far it lies behind the one before, as a signed varint, and its
-// count, as an unsigned one. Engines keep these bytes on disk, so neither they
-// nor the numbers of the buckets ever change.
+// AppendPacked appends a sketch of whole numbers to b, for AddPacked. They have
+// buckets from 0 on: the one of zero gets the number 0, bucket i above zero i+1,
+// below it -i-1. For each bucket follows how far its number lies behind the one
+// before, as a signed varint, and its count, as an unsigned one. Engines keep
+// these bytes on disk, so they never change.
 func (s *Sketch) AppendPacked(b []byte) []byte {
 	last := 0
-	for i, n := range s.all() {
+	for p, n := range s.all() {
+		i := p.side * (p.at + 1)
 		b = binary.AppendVarint(b, int64(i-last))
 		b = binary.AppendUvarint(b, uint64(n))
 		last = i
@@ -183,45 +249,44 @@ func (s *Sketch) AppendPacked(b []byte) []byte {
 }
 
 // AddPacked counts in what AppendPacked wrote, whose numbers lie between least
-// and greatest. ok is false where b holds something else.
-func (s *Sketch) AddPacked(b []byte, least, greatest int64) (ok bool) {
-	if s.N == 0 || float64(least) < s.Min {
-		s.Min = float64(least)
-	}
-	if s.N == 0 || float64(greatest) > s.Max {
-		s.Max = float64(greatest)
-	}
-	at := 0
+// and greatest, and returns by how many bytes the sketch grew. ok is false where
+// b holds something else.
+func (s *Sketch) AddPacked(b []byte, least, greatest int64) (grown int, ok bool) {
+	at, sum := 0, int64(0)
 	for len(b) > 0 {
 		step, width := int64(b[0]>>1)^-int64(b[0]&1), 1 // as most are
 		if b[0] >= 0x80 {
 			step, width = binary.Varint(b)
 		}
 		if width <= 0 || width >= len(b) || step < -2*maxBucket || step > 2*maxBucket {
-			return false
+			return grown, false
 		}
 		b = b[width:]
 		n, width := uint64(b[0]), 1
 		if b[0] >= 0x80 {
 			n, width = binary.Uvarint(b)
 		}
-		if at += int(step); width <= 0 || at < -maxBucket || at > maxBucket {
-			return false
+		if at += int(step); width <= 0 || n > math.MaxUint32 || at < -maxBucket || at > maxBucket {
+			return grown, false
 		}
 		b = b[width:]
-		s.N += int64(n)
+		sum += int64(n)
 		switch i := at - 1 - s.pos.from; {
 		case at > 0 && i >= 0 && i < len(s.pos.counts):
-			s.pos.counts[i] += int64(n)
+			s.pos.counts[i] += uint32(n)
 		case at > 0:
-			s.pos.add(at-1, int64(n))
+			grown += s.pos.add(at-1, uint32(n))
 		case at < 0:
-			s.neg.add(-at-1, int64(n))
+			neg, more := s.below()
+			grown += more + neg.add(-at-1, uint32(n))
 		default:
 			s.zero += int64(n)
 		}
 	}
-	return true
+	if sum > 0 {
+		s.span(float64(least), float64(greatest), sum)
+	}
+	return grown, true
 }
 
 // Quantile is the number that a share q of all numbers do not exceed; ok is
@@ -232,14 +297,14 @@ func (s *Sketch) Quantile(q float64) (v float64, ok bool) {
 	}
 	rank := int64(math.Ceil(q * float64(s.N)))
 	rank = max(1, min(s.N, rank))
-	seen, bucket := int64(0), 0
-	for i, n := range s.all() {
-		bucket = i
+	seen, bucket := int64(0), sidedBucket{}
+	for p, n := range s.all() {
+		bucket = p
 		if seen += n; seen >= rank {
 			break
 		}
 	}
-	return min(max(valueOf(bucket), s.Min), s.Max), true
+	return min(max(bucket.value(), s.Min), s.Max), true
 }
 
 // Bin is one bar of a histogram: how many numbers lie in [Lower, Upper), in the
@@ -266,7 +331,7 @@ func (s *Sketch) Histogram(bins int) []Bin {
 	}
 	out[bins-1].Upper = s.Max
 	for bucket, n := range s.all() {
-		i := int((min(max(valueOf(bucket), s.Min), s.Max) - s.Min) / width)
+		i := int((min(max(bucket.value(), s.Min), s.Max) - s.Min) / width)
 		out[min(i, bins-1)].Count += n
 	}
 	return out
@@ -285,25 +350,37 @@ type Unique struct {
 // uniqueBits is the precision of the HyperLogLog.
 const uniqueBits = 14
 
-// Add counts a text in.
-func (u *Unique) Add(s string) { u.addHash(xxhash.Sum64String(s)) }
+// seenBytes is about what a value takes that is counted exactly.
+const seenBytes = 20
 
-func (u *Unique) addHash(h uint64) {
+// Add counts a text in, and returns by about how many bytes it grew.
+func (u *Unique) Add(s string) (grown int) { return u.addHash(xxhash.Sum64String(s)) }
+
+func (u *Unique) addHash(h uint64) (grown int) {
 	if u.ranks != nil {
 		u.rank(h)
-		return
+		return 0
 	}
 	if u.seen == nil {
 		u.seen = map[uint64]struct{}{}
 	}
+	was := len(u.seen)
 	u.seen[h] = struct{}{}
 	if len(u.seen) > uniqueExact {
-		u.ranks = make([]uint8, 1<<uniqueBits)
-		for h := range u.seen {
-			u.rank(h)
-		}
-		u.seen = nil
+		return u.estimate()
 	}
+	return (len(u.seen) - was) * seenBytes
+}
+
+// estimate goes on without keeping every value.
+func (u *Unique) estimate() (grown int) {
+	grown = 1<<uniqueBits - len(u.seen)*seenBytes
+	u.ranks = make([]uint8, 1<<uniqueBits)
+	for h := range u.seen {
+		u.rank(h)
+	}
+	u.seen = nil
+	return grown
 }
 
 func (u *Unique) rank(h uint64) {
@@ -315,24 +392,19 @@ func (u *Unique) rank(h uint64) {
 	u.ranks[i] = max(u.ranks[i], r)
 }
 
-// Merge counts in what another one counted.
-func (u *Unique) Merge(o *Unique) {
-	if o.ranks != nil {
-		if u.ranks == nil {
-			u.ranks = make([]uint8, 1<<uniqueBits)
-			for h := range u.seen {
-				u.rank(h)
-			}
-			u.seen = nil
-		}
-		for i, r := range o.ranks {
-			u.ranks[i] = max(u.ranks[i], r)
-		}
-		return
+// Merge counts in what another one counted, and returns by about how many bytes
+// this one grew.
+func (u *Unique) Merge(o *Unique) (grown int) {
+	if o.ranks != nil && u.ranks == nil {
+		grown = u.estimate()
+	}
+	for i, r := range o.ranks {
+		u.ranks[i] = max(u.ranks[i], r)
 	}
 	for h := range o.seen {
-		u.addHash(h)
+		grown += u.addHash(h)
 	}
+	return grown
 }
 
 // Count is how many different texts there were.

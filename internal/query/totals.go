@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/clewhq/clew/internal/domain"
 )
@@ -39,11 +40,17 @@ func (c *Cell) AddInt(s *Series, v int64) {
 	c.N++
 	c.Sum += v
 	if s.Sketch {
-		if c.Sketch == nil {
-			c.Sketch = &Sketch{}
-		}
-		c.Sketch.Add(float64(v))
+		s.hold(c.sketch(s).Add(float64(v)))
 	}
+}
+
+// sketch is the cell's sketch, made where it has none yet.
+func (c *Cell) sketch(s *Series) *Sketch {
+	if c.Sketch == nil {
+		c.Sketch = &Sketch{}
+		s.hold(emptySketch)
+	}
+	return c.Sketch
 }
 
 // AddFloat counts a double in.
@@ -57,10 +64,7 @@ func (c *Cell) AddFloat(s *Series, v float64) {
 	c.N++
 	c.FloatSum += v
 	if s.Sketch {
-		if c.Sketch == nil {
-			c.Sketch = &Sketch{}
-		}
-		c.Sketch.Add(v)
+		s.hold(c.sketch(s).Add(v))
 	}
 }
 
@@ -71,12 +75,23 @@ func (c *Cell) AddText(s *Series, v string) {
 		if c.Unique == nil {
 			c.Unique = &Unique{}
 		}
-		c.Unique.Add(v)
+		s.hold(c.Unique.Add(v))
 	}
 }
 
-// Merge counts in what another cell counted.
-func (c *Cell) Merge(o *Cell) {
+// AddPacked counts in a cell without its sketch, and its sketch as
+// Sketch.AppendPacked wrote it. ok is false where that is something else.
+func (c *Cell) AddPacked(s *Series, o *Cell, sketch []byte) (ok bool) {
+	c.merge(s, o)
+	if !s.Sketch {
+		return true
+	}
+	grown, ok := c.sketch(s).AddPacked(sketch, o.Min, o.Max)
+	s.hold(grown)
+	return ok
+}
+
+func (c *Cell) merge(s *Series, o *Cell) {
 	if o.N == 0 {
 		return
 	}
@@ -89,16 +104,13 @@ func (c *Cell) Merge(o *Cell) {
 	c.Sum += o.Sum
 	c.FloatSum += o.FloatSum
 	if o.Sketch != nil {
-		if c.Sketch == nil {
-			c.Sketch = &Sketch{}
-		}
-		c.Sketch.Merge(o.Sketch)
+		s.hold(c.sketch(s).Merge(o.Sketch))
 	}
 	if o.Unique != nil {
 		if c.Unique == nil {
 			c.Unique = &Unique{}
 		}
-		c.Unique.Merge(o.Unique)
+		s.hold(c.Unique.Merge(o.Unique))
 	}
 }
 
@@ -135,32 +147,54 @@ func GroupKey(buf []byte, interval int, dims []string, ok []bool) []byte {
 	return buf
 }
 
-// Group finds a group, or makes it. It fails beyond MaxGroups.
+// groupBytes is about what a group takes beside its name and its series.
+const groupBytes = 100
+
+// Group finds a group, or makes it. It fails beyond MaxGroups, and as Check does.
 func (t *Totals) Group(key []byte) (*Cells, error) {
 	if g := t.groups[string(key)]; g != nil {
 		return g, nil
 	}
-	if len(t.groups) >= MaxGroups {
-		return nil, &domain.Error{Code: domain.Invalid, Field: "by", Msg: fmt.Sprintf("more than %d groups: group by a column with fewer values", MaxGroups)}
-	}
 	g := &Cells{Series: make([]Cell, len(t.p.Series))}
-	t.groups[string(key)] = g
-	return g, nil
+	t.p.held.Add(int64(groupBytes + len(key) + len(g.Series)*int(unsafe.Sizeof(Cell{}))))
+	return g, t.take(string(key), g)
 }
 
-// Merge counts in the groups of another one.
+func (t *Totals) take(key string, g *Cells) error {
+	if len(t.groups) >= MaxGroups {
+		return &domain.Error{Code: domain.Invalid, Field: "by", Msg: fmt.Sprintf("more than %d groups: group by a column with fewer values", MaxGroups)}
+	}
+	t.groups[key] = g
+	return t.Check()
+}
+
+// Check fails where the groups of the question hold too much by now.
+func (t *Totals) Check() error {
+	if t.p.held.Load() <= maxHeld {
+		return nil
+	}
+	return &domain.Error{Code: domain.Invalid, Field: "by", Msg: fmt.Sprintf("the groups hold more than %d MB: group by a column with fewer values, or ask for fewer quantiles and counts of different values", maxHeld>>20)}
+}
+
+// Merge counts in the groups of another one, which is not used any more.
 func (t *Totals) Merge(o *Totals) error {
+	if len(t.groups) < len(o.groups) {
+		t.groups, o.groups = o.groups, t.groups
+	}
 	for key, from := range o.groups {
-		to, err := t.Group([]byte(key))
-		if err != nil {
-			return err
+		to := t.groups[key]
+		if to == nil {
+			if err := t.take(key, from); err != nil {
+				return err
+			}
+			continue
 		}
 		to.Rows += from.Rows
 		for i := range from.Series {
-			to.Series[i].Merge(&from.Series[i])
+			to.Series[i].merge(&t.p.Series[i], &from.Series[i])
 		}
 	}
-	return nil
+	return t.Check()
 }
 
 // Add counts a row in.

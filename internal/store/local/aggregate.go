@@ -280,11 +280,17 @@ func (w *summing) segments(ctx context.Context) error {
 				if err := w.sum(o, sure, mine); err != nil {
 					return err
 				}
+				if err := mine.Check(); err != nil {
+					return err
+				}
 			}
 		})
+		if err != nil {
+			return err
+		}
 		mu.Lock()
 		defer mu.Unlock()
-		return errors.Join(err, w.total.Merge(mine))
+		return w.total.Merge(mine)
 	})
 	if err != nil {
 		return err

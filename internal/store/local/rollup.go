@@ -138,14 +138,7 @@ func addCell(to *query.Cell, s *query.Series, b []byte) error {
 	}
 	r := reader{b: b}
 	c := query.Cell{N: int64(r.uint()), Sum: r.int(), Min: r.int(), Max: r.int()}
-	to.Merge(&c)
-	if !s.Sketch {
-		return r.err
-	}
-	if to.Sketch == nil {
-		to.Sketch = &query.Sketch{}
-	}
-	if r.err == nil && !to.Sketch.AddPacked(r.b, c.Min, c.Max) {
+	if r.err == nil && !to.AddPacked(s, &c, r.b) {
 		r.fail()
 	}
 	return r.err
