@@ -422,7 +422,7 @@ func (s *Store) aggregateSummaries(ctx context.Context, pid int64, a *query.Aggr
 	}
 	first, last, any := int64(0), int64(0), false
 	for _, sum := range sums.of {
-		at := sum.Start.Nanos()
+		at := sum.first
 		if !any {
 			first, last, any = at, at, true
 		}
@@ -434,7 +434,8 @@ func (s *Store) aggregateSummaries(ctx context.Context, pid int64, a *query.Aggr
 	}
 	t := p.NewTotals()
 	for _, sum := range sums.of {
-		rec := &query.Record{View: a.View, Summary: sum.whole()}
+		one := sum.whole()
+		rec := &query.Record{View: a.View, Summary: &one}
 		if slices.ContainsFunc(p.Conjuncts, func(c query.Conjunct) bool { return !c.Program.Match(rec) }) {
 			continue
 		}

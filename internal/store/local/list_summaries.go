@@ -9,11 +9,27 @@ import (
 	"github.com/clewhq/clew/internal/store"
 )
 
-// summary gathers a session or a user from its traces.
+// summary gathers a session or a user from its traces. There may be as many as
+// traces, so it is small.
 type summary struct {
-	query.Summary
+	id          string
+	first, last int64 // see lasted
+	traces      int32
+	rest        int32 // its last one of summaries.rest, plus one
+	parts       *summaryParts
+}
+
+// summaryParts is what is gathered of some.
+type summaryParts struct {
 	users, sessions, envs, tags textSet
-	rest                        int32 // its last one of summaries.rest, plus one
+	totals                      domain.Totals
+}
+
+func (s *summary) more() *summaryParts {
+	if s.parts == nil {
+		s.parts = &summaryParts{}
+	}
+	return s.parts
 }
 
 // summaries gathers every session, or every user, of a project. Unless it is to
@@ -38,7 +54,7 @@ type summaryRow struct{ segment, row, before int32 }
 func (m *summaries) named(id string) *summary {
 	s := m.of[id]
 	if s == nil {
-		s = &summary{Summary: query.Summary{ID: id}}
+		s = &summary{id: id}
 		m.of[id] = s
 	}
 	return s
@@ -51,8 +67,8 @@ var summaryFigures = [...]query.Col{
 }
 
 // figures is where summaryFigures go.
-func (s *summary) figures() [len(summaryFigures)]*int64 {
-	n := &s.Totals
+func (s *summaryParts) figures() [len(summaryFigures)]*int64 {
+	n := &s.totals
 	return [...]*int64{
 		&n.Total, &n.Input, &n.Output, &n.Observations, &n.ByLevel[domain.LevelError],
 		(*int64)(&n.Cost), (*int64)(&n.InputCost), (*int64)(&n.OutputCost),
@@ -62,14 +78,13 @@ func (s *summary) figures() [len(summaryFigures)]*int64 {
 // lasted counts in a trace from its start to the last end of its observations,
 // if that is later.
 func (s *summary) lasted(start, end int64) {
-	from, to := domain.At(start), domain.At(max(start, end))
-	if s.Traces == 0 || from.Before(s.Start) {
-		s.Start = from
+	if s.traces == 0 || start < s.first {
+		s.first = start
 	}
-	if s.Traces == 0 || s.End.Before(to) {
-		s.End = to
+	if end = max(start, end); s.traces == 0 || end > s.last {
+		s.last = end
 	}
-	s.Traces++
+	s.traces++
 }
 
 // textSet is texts, each once, which most often are few.
@@ -116,20 +131,21 @@ func (m *summaries) add(t *domain.Trace) {
 		end = t.Totals.End.Nanos()
 	}
 	s.lasted(start, end)
+	parts := s.more()
 	env, _ := r.Text(query.ColEnv)
-	s.envs.add(env)
+	parts.envs.add(env)
 	switch {
 	case m.view == query.Users && t.SessionID != "":
-		s.sessions.add(t.SessionID)
+		parts.sessions.add(t.SessionID)
 	case m.view == query.Sessions:
 		if t.UserID != "" {
-			s.users.add(t.UserID)
+			parts.users.add(t.UserID)
 		}
 		for _, tag := range t.Tags {
-			s.tags.add(tag)
+			parts.tags.add(tag)
 		}
 	}
-	for i, to := range s.figures() {
+	for i, to := range parts.figures() {
 		v, _ := r.Int(summaryFigures[i])
 		*to += v
 	}
@@ -166,10 +182,10 @@ func (m *summaries) addRows(o *openSegment, at int, rows []int32) {
 		}
 		s.lasted(from, end)
 		if env, ok := envs.string(i); ok {
-			s.envs.add(env)
+			s.more().envs.add(env)
 		}
 		if m.full {
-			m.addRest(s, o, i)
+			m.addRest(s.more(), o, i)
 			continue
 		}
 		m.rest = append(m.rest, summaryRow{int32(at), row, s.rest})
@@ -178,7 +194,7 @@ func (m *summaries) addRows(o *openSegment, at int, rows []int32) {
 }
 
 // addRest counts in what a row has beside its time.
-func (m *summaries) addRest(s *summary, o *openSegment, row int) {
+func (m *summaries) addRest(s *summaryParts, o *openSegment, row int) {
 	text := func(c query.Col, to *textSet) {
 		if text, ok := o.col(query.Traces, c).string(row); ok {
 			to.add(text)
@@ -216,21 +232,23 @@ func (m *summaries) complete(ctx context.Context, sums []*summary) error {
 					o = &openSegment{segment: m.snap.segments[r.segment], x: x}
 					open[r.segment] = o
 				}
-				if m.addRest(s, o, int(r.row)); o.err != nil {
+				if m.addRest(s.more(), o, int(r.row)); o.err != nil {
 					return o.err
 				}
 			}
 			s.rest = 0
-			s.whole()
 		}
 		return nil
 	})
 }
 
 // whole is the summary of what was counted in.
-func (s *summary) whole() *query.Summary {
-	s.Users, s.Envs, s.Tags, s.Sessions = s.users.sorted(), s.envs.sorted(), s.tags.sorted(), int64(len(s.sessions.list))
-	return &s.Summary
+func (s *summary) whole() query.Summary {
+	out := query.Summary{ID: s.id, Start: domain.At(s.first), End: domain.At(s.last), Traces: int64(s.traces)}
+	if p := s.parts; p != nil {
+		out.Users, out.Envs, out.Tags, out.Sessions, out.Totals = p.users.sorted(), p.envs.sorted(), p.tags.sorted(), int64(len(p.sessions.list)), p.totals
+	}
+	return out
 }
 
 // ofAll is what is gathered of all traces.
@@ -289,29 +307,46 @@ func (m *summaries) page(ctx context.Context, l *query.List, r *query.Resolved) 
 		sort []query.SortValue
 	}
 	page := &store.Page{}
-	var all []placed
+	var best []placed
+	want := l.Offset + l.Limit + 1
+	keep := func() {
+		slices.SortFunc(best, func(a, b placed) int { return query.CompareSorts(r.Order, a.sort, b.sort) })
+		clear(best[min(want, len(best)):])
+		best = best[:min(want, len(best))]
+	}
+	var one query.Summary
 	for _, sum := range m.of {
-		rec := &query.Record{View: m.view, Summary: sum.whole()}
+		one = sum.whole()
+		rec := &query.Record{View: m.view, Summary: &one}
 		if slices.ContainsFunc(r.Conjuncts, func(c query.Conjunct) bool { return !c.Program.Match(rec) }) {
 			continue
 		}
 		page.Total++
 		p := placed{sum, query.SortAll(m.view, r.Order, rec)}
-		if r.After == nil || query.CompareSorts(r.Order, p.sort, r.After) > 0 {
-			all = append(all, p)
+		if r.After != nil && query.CompareSorts(r.Order, p.sort, r.After) <= 0 {
+			continue
+		}
+		if best = append(best, p); len(best) > 2*want+pruneStep {
+			keep()
 		}
 	}
-	slices.SortFunc(all, func(a, b placed) int { return query.CompareSorts(r.Order, a.sort, b.sort) })
-	all = all[min(l.Offset, len(all)):]
-	more := len(all) > l.Limit
-	all = all[:min(len(all), l.Limit)]
+	keep()
+	best = best[min(l.Offset, len(best)):]
+	more := len(best) > l.Limit
+	best = best[:min(len(best), l.Limit)]
 	var sums []*summary
-	for _, p := range all {
-		page.Rows = append(page.Rows, store.Row{Summary: &p.sum.Summary})
+	for _, p := range best {
 		sums = append(sums, p.sum)
 	}
-	if len(all) > 0 {
-		page.Place(l, r, all[0].sort, all[len(all)-1].sort, more)
+	if err := m.complete(ctx, sums); err != nil {
+		return nil, err
 	}
-	return page, m.complete(ctx, sums)
+	for _, sum := range sums {
+		one := sum.whole()
+		page.Rows = append(page.Rows, store.Row{Summary: &one})
+	}
+	if len(best) > 0 {
+		page.Place(l, r, best[0].sort, best[len(best)-1].sort, more)
+	}
+	return page, nil
 }
