@@ -416,8 +416,8 @@ func (s *Store) aggregateScores(ctx context.Context, pid int64, a *query.Aggrega
 }
 
 func (s *Store) aggregateSummaries(ctx context.Context, pid int64, a *query.Aggregate) (*query.Result, error) {
-	sums, err := s.summarize(ctx, pid, a.View, true, true)
-	if err != nil {
+	sums := &summaries{envs: true, figures: true, lists: true}
+	if err := s.summarize(ctx, pid, a.View, sums); err != nil {
 		return nil, err
 	}
 	first, last, any := int64(0), int64(0), false

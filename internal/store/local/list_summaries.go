@@ -22,7 +22,7 @@ type summary struct {
 // summaryParts is what is gathered of some.
 type summaryParts struct {
 	users, sessions, envs, tags textSet
-	totals                      domain.Totals
+	figures                     [len(summaryFigures)]int64
 }
 
 func (s *summary) more() *summaryParts {
@@ -32,19 +32,20 @@ func (s *summary) more() *summaryParts {
 	return s.parts
 }
 
-// summaries gathers every session, or every user, of a project. Unless it is to
-// be full it gathers of traces in segments only what most lists are ordered and
-// filtered by, and the rest of those on the page.
+// summaries gathers every session, or every user, of a project. Of traces in
+// segments it gathers only what the list is filtered and ordered by, and the rest
+// of those on the page.
 type summaries struct {
 	s    *Store
 	pid  int64
 	view query.View
 	by   query.Col
 	snap snapshot
-	full bool
-	envs bool // environments are asked for
-	of   map[string]*summary
-	rest []summaryRow
+	// What is asked for of all, beside their times: environments, summaryFigures,
+	// and lists and what they count.
+	envs, figures, lists bool
+	of                   map[string]*summary
+	rest                 []summaryRow
 }
 
 // summaryRow is a trace of which not all is gathered, in a chain of those that
@@ -66,13 +67,15 @@ var summaryFigures = [...]query.Col{
 	query.ColCost, query.ColInputCost, query.ColOutputCost,
 }
 
-// figures is where summaryFigures go.
-func (s *summaryParts) figures() [len(summaryFigures)]*int64 {
-	n := &s.totals
-	return [...]*int64{
+// totals is the figures as they are shown.
+func (s *summaryParts) totals() (n domain.Totals) {
+	for i, to := range [len(summaryFigures)]*int64{
 		&n.Total, &n.Input, &n.Output, &n.Observations, &n.ByLevel[domain.LevelError],
 		(*int64)(&n.Cost), (*int64)(&n.InputCost), (*int64)(&n.OutputCost),
+	} {
+		*to = s.figures[i]
 	}
+	return n
 }
 
 // lasted counts in a trace from its start to the last end of its observations,
@@ -145,9 +148,9 @@ func (m *summaries) add(t *domain.Trace) {
 			parts.tags.add(tag)
 		}
 	}
-	for i, to := range parts.figures() {
-		v, _ := r.Int(summaryFigures[i])
-		*to += v
+	for i, c := range summaryFigures {
+		v, _ := r.Int(c)
+		parts.figures[i] += v
 	}
 }
 
@@ -161,6 +164,12 @@ func (m *summaries) addRows(o *openSegment, at int, rows []int32) {
 	var envs *column
 	if m.envs {
 		envs = o.col(query.Traces, query.ColEnv)
+	}
+	var figures [len(summaryFigures)]*column
+	if m.figures {
+		for i, c := range summaryFigures {
+			figures[i] = o.col(query.Traces, c)
+		}
 	}
 	of := make([]*summary, names.words) // each is looked up once
 	for _, row := range rows {
@@ -184,8 +193,15 @@ func (m *summaries) addRows(o *openSegment, at int, rows []int32) {
 		if env, ok := envs.string(i); ok {
 			s.more().envs.add(env)
 		}
-		if m.full {
-			m.addRest(s.more(), o, i)
+		if m.figures {
+			parts := s.more()
+			for k, c := range figures {
+				v, _ := c.int(i)
+				parts.figures[k] += v
+			}
+		}
+		if m.lists {
+			m.addLists(s.more(), o, i)
 			continue
 		}
 		m.rest = append(m.rest, summaryRow{int32(at), row, s.rest})
@@ -193,8 +209,8 @@ func (m *summaries) addRows(o *openSegment, at int, rows []int32) {
 	}
 }
 
-// addRest counts in what a row has beside its time.
-func (m *summaries) addRest(s *summaryParts, o *openSegment, row int) {
+// addLists counts in the texts that a row has.
+func (m *summaries) addLists(s *summaryParts, o *openSegment, row int) {
 	text := func(c query.Col, to *textSet) {
 		if text, ok := o.col(query.Traces, c).string(row); ok {
 			to.add(text)
@@ -203,18 +219,14 @@ func (m *summaries) addRest(s *summaryParts, o *openSegment, row int) {
 	text(query.ColEnv, &s.envs)
 	if m.view == query.Users {
 		text(query.ColSession, &s.sessions)
-	} else {
-		text(query.ColUser, &s.users)
-		if tags := o.col(query.Traces, query.ColTags); tags.code(row) >= 0 {
-			tags.takeApart()
-			for _, place := range tags.membersOf(tags.code(row)) {
-				s.tags.add(tags.elements[place])
-			}
-		}
+		return
 	}
-	for k, to := range s.figures() {
-		v, _ := o.col(query.Traces, summaryFigures[k]).int(row)
-		*to += v
+	text(query.ColUser, &s.users)
+	if tags := o.col(query.Traces, query.ColTags); tags.code(row) >= 0 {
+		tags.takeApart()
+		for _, place := range tags.membersOf(tags.code(row)) {
+			s.tags.add(tags.elements[place])
+		}
 	}
 }
 
@@ -232,7 +244,15 @@ func (m *summaries) complete(ctx context.Context, sums []*summary) error {
 					o = &openSegment{segment: m.snap.segments[r.segment], x: x}
 					open[r.segment] = o
 				}
-				if m.addRest(s.more(), o, int(r.row)); o.err != nil {
+				parts, row := s.more(), int(r.row)
+				m.addLists(parts, o, row)
+				if !m.figures {
+					for i, c := range summaryFigures {
+						v, _ := o.col(query.Traces, c).int(row)
+						parts.figures[i] += v
+					}
+				}
+				if o.err != nil {
 					return o.err
 				}
 			}
@@ -246,39 +266,47 @@ func (m *summaries) complete(ctx context.Context, sums []*summary) error {
 func (s *summary) whole() query.Summary {
 	out := query.Summary{ID: s.id, Start: domain.At(s.first), End: domain.At(s.last), Traces: int64(s.traces)}
 	if p := s.parts; p != nil {
-		out.Users, out.Envs, out.Tags, out.Sessions, out.Totals = p.users.sorted(), p.envs.sorted(), p.tags.sorted(), int64(len(p.sessions.list)), p.totals
+		out.Users, out.Envs, out.Tags, out.Sessions, out.Totals = p.users.sorted(), p.envs.sorted(), p.tags.sorted(), int64(len(p.sessions.list)), p.totals()
 	}
 	return out
 }
 
-// ofAll is what is gathered of all traces.
-var ofAll = []query.Col{query.ColID, query.ColStart, query.ColEnd, query.ColLatency, query.ColTraceCount}
+// What is gathered of all traces, and of which more is asked for where a list is
+// filtered or ordered by something else.
+var (
+	ofAll     = []query.Col{query.ColID, query.ColStart, query.ColEnd, query.ColLatency, query.ColTraceCount}
+	ofFigures = append(slices.Clone(ofAll), summaryFigures[:]...)
+	ofEnvs    = append(slices.Clone(ofFigures), query.ColEnvs)
+)
 
 // listSummaries gathers the sessions or the users of a project from its traces.
 func (s *Store) listSummaries(ctx context.Context, pid int64, l *query.List, r *query.Resolved) (*store.Page, error) {
-	envs := !query.OnlyOver(ofAll, r.Conjuncts, r.Order)
-	full := envs && !query.OnlyOver(append(slices.Clone(ofAll), query.ColEnvs), r.Conjuncts, r.Order)
-	sums, err := s.summarize(ctx, pid, l.View, full, envs)
-	if err != nil {
+	m := &summaries{}
+	only := func(columns []query.Col) bool { return query.OnlyOver(columns, r.Conjuncts, r.Order) }
+	m.envs = !only(ofFigures)
+	m.figures = !only(append(slices.Clone(ofAll), query.ColEnvs))
+	m.lists = !only(ofEnvs)
+	if err := s.summarize(ctx, pid, l.View, m); err != nil {
 		return nil, err
 	}
-	return sums.page(ctx, l, r)
+	return m.page(ctx, l, r)
 }
 
-func (s *Store) summarize(ctx context.Context, pid int64, v query.View, full, envs bool) (*summaries, error) {
+// summarize gathers what m asks for.
+func (s *Store) summarize(ctx context.Context, pid int64, v query.View, m *summaries) error {
 	snap, err := s.snapshot(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	by, _ := v.SumsUp()
-	sums := &summaries{s: s, pid: pid, view: v, by: by, snap: snap, full: full, envs: envs, of: map[string]*summary{}}
+	m.s, m.pid, m.view, m.snap, m.of = s, pid, v, snap, map[string]*summary{}
+	m.by, _ = v.SumsUp()
 	for _, n := range snap.fresh {
 		if n.pid == pid {
-			sums.add(n.trace)
+			m.add(n.trace)
 		}
 	}
 	q := scan{view: query.Traces, pid: pid}
-	err = s.reads.read(ctx, func(c *sqlConn) error {
+	return s.reads.read(ctx, func(c *sqlConn) error {
 		x := s.newLookup(ctx, pid)
 		x.c = c
 		for i, seg := range snap.segments {
@@ -290,14 +318,13 @@ func (s *Store) summarize(ctx context.Context, pid int64, v query.View, full, en
 			if err != nil {
 				return err
 			}
-			sums.addRows(o, i, sel.rows)
+			m.addRows(o, i, sel.rows)
 			if o.err != nil {
 				return o.err
 			}
 		}
 		return nil
 	})
-	return sums, err
 }
 
 // page puts those that match in order, and cuts a page of them.
