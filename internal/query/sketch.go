@@ -26,6 +26,15 @@ type Sketch struct {
 // emptySketch is the bytes of a sketch that counted nothing.
 const emptySketch = int(unsafe.Sizeof(Sketch{}))
 
+// size is the bytes of the sketch.
+func (s *Sketch) size() int {
+	n := emptySketch + s.pos.size()
+	if s.neg != nil {
+		n += int(unsafe.Sizeof(*s.neg)) + s.neg.size()
+	}
+	return n
+}
+
 // gamma is how much wider each bucket is than the one before it: 1.02/0.98.
 const gamma = 1.0408163265306123
 
@@ -46,6 +55,10 @@ type bucket struct {
 
 // fewBuckets is up to how many are kept one by one.
 const fewBuckets = 24
+
+func (b *buckets) size() int {
+	return cap(b.few)*int(unsafe.Sizeof(bucket{})) + cap(b.counts)*int(unsafe.Sizeof(uint32(0)))
+}
 
 // bucketOf is the bucket of a number above zero: (gamma^(i-1), gamma^i].
 func bucketOf(v float64) int {
@@ -86,6 +99,7 @@ func middle(i int) float64 { return 2 * math.Pow(gamma, float64(i)) / (1 + gamma
 
 // add counts in n numbers of a bucket, and returns by how many bytes it grew.
 func (b *buckets) add(i int, n uint32) (grown int) {
+	was := b.size()
 	if b.counts == nil {
 		at, found := slices.BinarySearchFunc(b.few, i, func(k bucket, i int) int { return int(k.index) - i })
 		if found {
@@ -93,20 +107,16 @@ func (b *buckets) add(i int, n uint32) (grown int) {
 			return 0
 		}
 		if len(b.few) < fewBuckets {
-			was := cap(b.few)
 			b.few = slices.Insert(b.few, at, bucket{int32(i), n})
-			return (cap(b.few) - was) * int(unsafe.Sizeof(bucket{}))
+			return b.size() - was
 		}
-		grown = -cap(b.few) * int(unsafe.Sizeof(bucket{}))
 		b.from = min(i, int(b.few[0].index))
 		b.counts = make([]uint32, max(i, int(b.few[fewBuckets-1].index))-b.from+1)
 		for _, k := range b.few {
 			b.counts[int(k.index)-b.from] = k.n
 		}
 		b.few = nil
-		grown += 4 * cap(b.counts)
 	}
-	was := cap(b.counts)
 	switch {
 	case i < b.from:
 		b.counts = slices.Insert(b.counts, 0, make([]uint32, b.from-i)...)
@@ -115,7 +125,7 @@ func (b *buckets) add(i int, n uint32) (grown int) {
 		b.counts = append(b.counts, make([]uint32, i-b.from-len(b.counts)+1)...)
 	}
 	b.counts[i-b.from] += n
-	return grown + 4*(cap(b.counts)-was)
+	return b.size() - was
 }
 
 // all is the buckets that hold any number, by their index.
@@ -364,23 +374,24 @@ func (u *Unique) addHash(h uint64) (grown int) {
 	if u.seen == nil {
 		u.seen = map[uint64]struct{}{}
 	}
-	was := len(u.seen)
+	was := u.size()
 	u.seen[h] = struct{}{}
 	if len(u.seen) > uniqueExact {
-		return u.estimate()
+		u.estimate()
 	}
-	return (len(u.seen) - was) * seenBytes
+	return u.size() - was
 }
 
+// size is about how many bytes it takes.
+func (u *Unique) size() int { return len(u.seen)*seenBytes + len(u.ranks) }
+
 // estimate goes on without keeping every value.
-func (u *Unique) estimate() (grown int) {
-	grown = 1<<uniqueBits - len(u.seen)*seenBytes
+func (u *Unique) estimate() {
 	u.ranks = make([]uint8, 1<<uniqueBits)
 	for h := range u.seen {
 		u.rank(h)
 	}
 	u.seen = nil
-	return grown
 }
 
 func (u *Unique) rank(h uint64) {
@@ -395,16 +406,17 @@ func (u *Unique) rank(h uint64) {
 // Merge counts in what another one counted, and returns by about how many bytes
 // this one grew.
 func (u *Unique) Merge(o *Unique) (grown int) {
+	was := u.size()
 	if o.ranks != nil && u.ranks == nil {
-		grown = u.estimate()
+		u.estimate()
 	}
 	for i, r := range o.ranks {
 		u.ranks[i] = max(u.ranks[i], r)
 	}
 	for h := range o.seen {
-		grown += u.addHash(h)
+		u.addHash(h)
 	}
-	return grown
+	return u.size() - was
 }
 
 // Count is how many different texts there were.

@@ -156,8 +156,22 @@ func (t *Totals) Group(key []byte) (*Cells, error) {
 		return g, nil
 	}
 	g := &Cells{Series: make([]Cell, len(t.p.Series))}
-	t.p.held.Add(int64(groupBytes + len(key) + len(g.Series)*int(unsafe.Sizeof(Cell{}))))
+	t.p.held.Add(int64(len(key) + g.size()))
 	return g, t.take(string(key), g)
+}
+
+// size is about how many bytes the group takes, its name apart.
+func (g *Cells) size() int {
+	n := groupBytes + len(g.Series)*int(unsafe.Sizeof(Cell{}))
+	for i := range g.Series {
+		if k := g.Series[i].Sketch; k != nil {
+			n += k.size()
+		}
+		if u := g.Series[i].Unique; u != nil {
+			n += u.size()
+		}
+	}
+	return n
 }
 
 func (t *Totals) take(key string, g *Cells) error {
@@ -193,6 +207,7 @@ func (t *Totals) Merge(o *Totals) error {
 		for i := range from.Series {
 			to.Series[i].merge(&t.p.Series[i], &from.Series[i])
 		}
+		t.p.held.Add(-int64(len(key) + from.size()))
 	}
 	return t.Check()
 }

@@ -43,6 +43,13 @@ func TestTotalsAreBounded(t *testing.T) {
 		if !errors.As(err, &de) || de.Code != domain.Invalid || de.Field != "by" {
 			t.Errorf("%s: %d groups, and the error %v", name, len(one.groups), err)
 		}
+		taken := int64(0)
+		for key, g := range one.groups {
+			taken += int64(len(key) + g.size())
+		}
+		if held := p.held.Load(); held < taken || held > taken+taken/100 {
+			t.Errorf("%s: %d bytes are noted, the groups take %d", name, held, taken)
+		}
 		if held := p.held.Load(); held < maxHeld/2 || held > maxHeld+maxHeld/10 {
 			t.Errorf("%s: refused when %d bytes were held", name, held)
 		}
@@ -52,7 +59,11 @@ func TestTotalsAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	one, _ := fill(p, 0)
-	p.held.Store(0)
+	before := p.held.Load()
+	same, _ := fill(p, 0)
+	if err := one.Merge(same); err != nil || p.held.Load() != before {
+		t.Errorf("%d bytes are noted, %d once the same was merged: %v", before, p.held.Load(), err)
+	}
 	if other, _ := fill(p, MaxGroups); one.Merge(other) == nil {
 		t.Errorf("%d groups were merged", len(one.groups))
 	}
