@@ -285,11 +285,13 @@ func several(col Column, d Dim) bool {
 
 // dimTexts is the values of a dimension of which a row may have several.
 func dimTexts(col Column, d Dim, r Row) (out []SortValue) {
-	texts := r.List(col.Col)
+	var texts []string
 	if col.Kind.Keyed() {
 		texts = keyed(col.Kind, d.Ref, r)
 		slices.Sort(texts)
 		texts = slices.Compact(texts)
+	} else {
+		texts = r.List(col.Col)
 	}
 	if len(texts) == 0 {
 		return []SortValue{{Missing: true}}

@@ -3,6 +3,7 @@ package local
 import (
 	"cmp"
 	"encoding/binary"
+	"math"
 	"slices"
 	"time"
 
@@ -58,6 +59,7 @@ func newRollupWriter() rollupWriter {
 func (w *rollupWriter) add(pid int64, r query.Row) {
 	w.rows++
 	start, timed := r.Int(query.ColStart)
+	timed = timed && start > math.MinInt64+rollupHour && start < math.MaxInt64-rollupHour // its hour has both ends
 	if w.groups == nil || !timed || len(w.groups) > maxRollups {
 		w.groups = nil
 		return

@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -155,4 +156,31 @@ func TestRollupsInPlaceOfRows(t *testing.T) {
 	check("with new rollups")
 	s.Without(t, "o.cost")
 	check("without costs of rows")
+}
+
+// What lies in the first and the last hour that a clock can show is counted as well.
+func TestRollupsAtTheEndsOfTime(t *testing.T) {
+	local.SetRollupShare(t, 1)
+	s := openDerived(t)
+	var rows []domain.ObservationPatch
+	for i, at := range []int64{math.MaxInt64 - 2e9, math.MaxInt64 - 1e9, math.MinInt64 + 1e9} {
+		p := said(fmt.Sprint("t", i), fmt.Sprint("o", i), "n", "text")
+		p.Value.Start = domain.At(at)
+		domain.SealObservation(&p)
+		rows = append(rows, p)
+	}
+	if err := s.Append(t.Context(), []store.Batch{{Project: "p", Observations: rows}})[0]; err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Maintain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []struct{ from, to, want int64 }{
+		{math.MinInt64, math.MaxInt64, 3}, {0, math.MaxInt64, 2}, {math.MinInt64, 0, 1},
+	} {
+		r := summedUp(t, s, query.Aggregate{View: query.Observations, Measures: []query.Measure{{Agg: query.Count}}, From: at.from, To: at.to})
+		if len(r.Groups) != 1 || r.Groups[0].Values[0].Int != at.want {
+			t.Errorf("from %d to %d: %+v, want %d rows", at.from, at.to, r.Groups, at.want)
+		}
+	}
 }
